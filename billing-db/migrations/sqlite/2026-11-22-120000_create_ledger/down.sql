@@ -1,0 +1,9 @@
+drop table due;
+drop table outcomes;
+drop table reversals;
+drop table holds;
+drop table accounts;
+drop table journal;
+drop table names;
+drop table settings;
+drop table partitions;
