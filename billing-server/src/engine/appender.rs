@@ -1,0 +1,188 @@
+//! The second half of a writer: appends decided batches while the first half decides the next one.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use billing_db::changes::apply;
+use billing_db::{Conn, DbError, ErrorKind, JournalRow, journal};
+use parking_lot::{Condvar, Mutex};
+
+use super::command::{Answer, Job};
+use super::link::{Link, is_outage};
+use super::partition::{Partition, hash_of};
+use super::work::Work;
+use super::works::{Works, commands_of};
+use crate::domain::reason::{Reason, Refusal};
+
+/// How long to wait before a database that was away is tried again: doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Decided jobs on their way to the database.
+pub(super) struct Batch {
+    pub(super) works: Arc<Works>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) answers: Vec<Vec<Answer>>,
+    pub(super) since: Instant,
+}
+
+impl Batch {
+    /// The batch is committed: the state moves on and every caller is answered.
+    pub(super) fn settle(self) {
+        let commands = commands_of(&self.jobs);
+        for work in &self.works.parts {
+            work.partition.merge(work);
+            work.partition.set_down(false);
+        }
+        if let Some(work) = self.works.parts.first() {
+            work.partition.queue.took(commands, self.since);
+        }
+        for (job, answers) in self.jobs.into_iter().zip(self.answers) {
+            // A caller that has gone away needs no answer.
+            let _ = job.reply.send(answers);
+        }
+    }
+
+    /// Nothing of the batch is written.
+    pub(super) fn refuse(self, refusal: &Refusal) {
+        for job in self.jobs {
+            job.refuse(refusal);
+        }
+    }
+}
+
+/// Whether the appender is at work.
+#[derive(Debug, Default)]
+pub(super) struct Busy {
+    busy: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Busy {
+    pub(super) fn set(&self, busy: bool) {
+        *self.busy.lock() = busy;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        *self.busy.lock()
+    }
+
+    pub(super) fn wait_until_idle(&self) {
+        let mut busy = self.busy.lock();
+        while *busy {
+            self.changed.wait(&mut busy);
+        }
+    }
+}
+
+/// Appends batches of one partition until there are no more.
+pub(super) struct Appender {
+    pub(super) partition: Arc<Partition>,
+    pub(super) link: Arc<Mutex<Link>>,
+    pub(super) busy: Arc<Busy>,
+    pub(super) batches: Receiver<Batch>,
+}
+
+impl Appender {
+    pub(super) fn run(self) {
+        while let Ok(batch) = self.batches.recv() {
+            self.append(batch);
+            self.busy.set(false);
+        }
+    }
+
+    fn append(&self, batch: Batch) {
+        let Some(work) = batch.works.parts.first() else { return };
+        if self.partition.tail() != work.start {
+            // The batch before this one failed, or another instance was faster.
+            self.partition.queue.put_back(batch.jobs);
+            return;
+        }
+        if work.records.is_empty() {
+            batch.settle();
+            return;
+        }
+        let result = self.link.lock().run(|conn| write(conn, work));
+        match result {
+            Ok(true) => batch.settle(),
+            Ok(false) => self.partition.queue.put_back(batch.jobs),
+            Err(error) if is_outage(&error) => self.find_out(batch, &error),
+            Err(error) if error.kind() == ErrorKind::StorageFull => batch.refuse(&storage_full()),
+            Err(error) => {
+                tracing::debug!(partition = self.partition.number, %error, "a batch is decided again");
+                self.partition.queue.put_back(batch.jobs);
+            }
+        }
+    }
+
+    /// The link was lost and nobody knows whether the batch is committed: appending it again tells. A transaction that is
+    /// still alive makes it wait; then it succeeds, or its place is taken, and the hash there says by whom.
+    fn find_out(&self, batch: Batch, error: &DbError) {
+        tracing::warn!(partition = self.partition.number, %error, "the outcome of a batch is unknown; finding out");
+        self.partition.set_down(true);
+        let Some(work) = batch.works.parts.first() else { return };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            let result = self.link.lock().run(|conn| write(conn, work));
+            let is_committed = match result {
+                Ok(true) => Ok(true),
+                Ok(false) => self.link.lock().run(|conn| is_ours(conn, work)),
+                Err(error) if error.kind() == ErrorKind::Conflict => self.link.lock().run(|conn| is_ours(conn, work)),
+                Err(error) => Err(error),
+            };
+            match is_committed {
+                Ok(true) => return batch.settle(),
+                Ok(false) => {
+                    self.partition.set_down(false);
+                    return self.partition.queue.put_back(batch.jobs);
+                }
+                Err(error) if is_outage(&error) && batch.jobs.iter().any(|job| !job.is_abandoned()) => {}
+                Err(error) if is_outage(&error) => return batch.refuse(&outcome_unknown()),
+                Err(error) if error.kind() == ErrorKind::StorageFull => return batch.refuse(&storage_full()),
+                Err(_) => return self.partition.queue.put_back(batch.jobs),
+            }
+        }
+    }
+}
+
+/// Appends one partition's part of a batch and changes the tables beside the journal: one statement if there is nothing
+/// to change, else one transaction.
+fn write(conn: &mut Conn<'_>, work: &Work) -> Result<bool, DbError> {
+    if work.changes.is_empty() {
+        return append(conn, work);
+    }
+    conn.transaction(|conn| {
+        if !append(conn, work)? {
+            return Ok(false);
+        }
+        apply(conn, &work.changes)?;
+        Ok(true)
+    })
+}
+
+/// Appends the rows alone.
+pub(super) fn append(conn: &mut Conn<'_>, work: &Work) -> Result<bool, DbError> {
+    let rows: Vec<&JournalRow> = work.records.iter().map(|record| &record.row).collect();
+    journal::append(conn, &work.anchor(), &rows)
+}
+
+/// Whether the row at the batch's last position is the batch's.
+pub(super) fn is_ours(conn: &mut Conn<'_>, work: &Work) -> Result<bool, DbError> {
+    let row = journal::row_at(conn, work.partition.db_number(), work.at.position)?;
+    Ok(row.is_some_and(|row| hash_of(&row) == work.at.hash))
+}
+
+pub(super) fn storage_full() -> Refusal {
+    Refusal::new(Reason::StorageFull, "The database's disk is full: nothing was written, reads go on.")
+}
+
+pub(super) fn outcome_unknown() -> Refusal {
+    Refusal::new(
+        Reason::CommitOutcomeUnknown,
+        "The link to the database was lost at the commit; repeat the call with the same key to learn its outcome.",
+    )
+}

@@ -1,0 +1,201 @@
+//! The bounded queue in front of a writer.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{Notify, oneshot};
+
+use super::command::Job;
+use super::works::commands_of;
+use crate::domain::reason::{Reason, Refusal};
+
+/// What a writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Decide and append.
+    Decide(Job),
+    /// Decide again what could not be appended.
+    Redo(Vec<Job>),
+    /// Stand still while another writer works on this partition; the lender waits until the lease is dropped.
+    Lend(oneshot::Sender<Lease>),
+}
+
+/// The right to change a partition that another writer owns; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) _returned: std::sync::mpsc::Sender<()>,
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Commands that may wait.
+    pub commands: usize,
+    /// How long the last of them may expect to wait.
+    pub wait: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    tasks: VecDeque<Task>,
+    commands: usize,
+    closed: bool,
+    /// Nobody takes any more.
+    ended: bool,
+    /// Smoothed time a command takes, in nanoseconds.
+    nanos_a_command: u64,
+}
+
+/// The tasks that wait for a writer. Closing it refuses what comes later; what waits is still done.
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: Limits,
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+    room: Notify,
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, waiting: Mutex::default(), filled: Condvar::new(), room: Notify::new() }
+    }
+
+    /// Puts a job at the end.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when too much waits, `SHUTTING_DOWN` once the queue is closed; the job comes back with it.
+    pub(super) fn submit(&self, job: Job) -> Result<(), Box<(Job, Refusal)>> {
+        let mut waiting = self.waiting.lock();
+        if waiting.closed {
+            return Err(Box::new((job, shutting_down())));
+        }
+        if waiting.commands >= self.limits.commands || waiting.wait() > self.limits.wait {
+            let wait = waiting.wait().max(Duration::from_millis(20));
+            return Err(Box::new((job, overloaded(wait))));
+        }
+        waiting.commands += job.size();
+        waiting.tasks.push_back(Task::Decide(job));
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Waits until a job would be taken.
+    pub(super) async fn wait_for_room(&self) {
+        loop {
+            let notified = self.room.notified();
+            {
+                let waiting = self.waiting.lock();
+                if waiting.closed || (waiting.commands < self.limits.commands && waiting.wait() <= self.limits.wait) {
+                    return;
+                }
+            }
+            notified.await;
+        }
+    }
+
+    /// Puts jobs that could not be appended before everything else, behind those put back earlier.
+    pub(super) fn put_back(&self, jobs: Vec<Job>) {
+        let mut waiting = self.waiting.lock();
+        let behind = waiting.tasks.iter().take_while(|task| matches!(task, Task::Redo(_))).count();
+        waiting.commands += commands_of(&jobs);
+        waiting.tasks.insert(behind, Task::Redo(jobs));
+        self.filled.notify_one();
+    }
+
+    /// Asks for the partition to be lent; not bounded, since only writers ask.
+    pub(super) fn borrow(&self) -> oneshot::Receiver<Lease> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting.lock();
+        if waiting.ended {
+            // The sender is dropped, which tells the borrower.
+            return receiver;
+        }
+        waiting.tasks.push_back(Task::Lend(sender));
+        self.filled.notify_one();
+        receiver
+    }
+
+    /// Takes what is queued, in order, up to `max` commands, and never waits for company: either jobs that touch the same
+    /// partitions, or one loan. `None` once the queue is closed and empty.
+    pub(super) fn take(&self, max: usize) -> Option<Taken> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if let Some(taken) = waiting.take(max) {
+                self.room.notify_waiters();
+                return Some(taken);
+            }
+            if waiting.closed {
+                waiting.ended = true;
+                return None;
+            }
+            self.filled.wait(&mut waiting);
+        }
+    }
+
+    /// Tells how long `commands` commands took, for the estimate of the wait.
+    pub(super) fn took(&self, commands: usize, since: Instant) {
+        let Ok(count) = u64::try_from(commands.max(1)) else { return };
+        let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX) / count;
+        let mut waiting = self.waiting.lock();
+        waiting.nanos_a_command = waiting.nanos_a_command / 8 * 7 + nanos / 8;
+    }
+
+    /// Takes no more jobs.
+    pub(super) fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.filled.notify_all();
+        self.room.notify_waiters();
+    }
+}
+
+/// What a writer took from its queue.
+#[derive(Debug)]
+pub(super) enum Taken {
+    Jobs(Vec<Job>),
+    Redo(Vec<Job>),
+    Loan(oneshot::Sender<Lease>),
+}
+
+impl Waiting {
+    fn wait(&self) -> Duration {
+        Duration::from_nanos(self.nanos_a_command.saturating_mul(self.commands as u64))
+    }
+
+    fn take(&mut self, max: usize) -> Option<Taken> {
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut commands = 0;
+        while let Some(task) = self.tasks.pop_front() {
+            match task {
+                Task::Lend(sender) if jobs.is_empty() => return Some(Taken::Loan(sender)),
+                Task::Redo(again) if jobs.is_empty() => {
+                    self.commands -= commands_of(&again);
+                    return Some(Taken::Redo(again));
+                }
+                Task::Decide(job) if jobs.first().is_none_or(|first| first.partitions == job.partitions) => {
+                    commands += job.size();
+                    self.commands -= job.size();
+                    jobs.push(job);
+                    if commands >= max {
+                        break;
+                    }
+                }
+                other => {
+                    self.tasks.push_front(other);
+                    break;
+                }
+            }
+        }
+        if jobs.is_empty() { None } else { Some(Taken::Jobs(jobs)) }
+    }
+}
+
+/// The refusal of a server that is going down.
+pub(super) fn shutting_down() -> Refusal {
+    Refusal::new(Reason::ShuttingDown, "The server is shutting down; repeat the call, with the same key, on another.")
+}
+
+fn overloaded(wait: Duration) -> Refusal {
+    Refusal::new(Reason::Overloaded, "Too many commands wait already; repeat this one, with the same key, a little later.")
+        .with("retry_after_ms", wait.as_millis())
+}

@@ -1,0 +1,200 @@
+//! The first half of a writer: takes what is queued, decides it, and hands it on.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use billing_db::{Database, DbError};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::appender::{Appender, Batch, Busy};
+use super::command::{Body, Job};
+use super::decide::Decider;
+use super::link::Link;
+use super::lookup::gather;
+use super::partition::Partition;
+use super::queue::{Lease, Taken};
+use super::work::Work;
+use super::works::{Spread, Works};
+use crate::domain::reason::{Reason, Refusal};
+use crate::time::World;
+
+/// How long an instance that has lost a race decides under the partition's lock, which cannot lose.
+const CAREFUL: Duration = Duration::from_secs(1);
+
+/// What all writers of a process share.
+pub(super) struct Shared {
+    pub(super) database: Database,
+    pub(super) world: World,
+    pub(super) partitions: Vec<Arc<Partition>>,
+    pub(super) spread: Spread,
+    /// This process start's number.
+    pub(super) writer: i32,
+    pub(super) max_batch: usize,
+    pub(super) max_back: Duration,
+    /// Whether a batch may be decided while the one before is on its way.
+    pub(super) ahead: bool,
+}
+
+/// The writer of one partition.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) partition: Arc<Partition>,
+    pub(super) append: Arc<Mutex<Link>>,
+    pub(super) busy: Arc<Busy>,
+    lookup: Link,
+    batches: SyncSender<Batch>,
+    /// The batch handed on last: the base of the next one while it is on its way.
+    last: Option<Arc<Works>>,
+    careful_until: Option<Instant>,
+}
+
+impl Writer {
+    /// Starts both halves of a partition's writer.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        partition: &Arc<Partition>,
+        append: Arc<Mutex<Link>>,
+    ) -> std::io::Result<[JoinHandle<()>; 2]> {
+        let (batches, receiver) = mpsc::sync_channel(0);
+        let busy = Arc::new(Busy::default());
+        let appender = Appender {
+            partition: Arc::clone(partition),
+            link: Arc::clone(&append),
+            busy: Arc::clone(&busy),
+            batches: receiver,
+        };
+        let writer = Self {
+            shared: Arc::clone(shared),
+            partition: Arc::clone(partition),
+            append,
+            busy,
+            lookup: Link::new(&shared.database),
+            batches,
+            last: None,
+            careful_until: None,
+        };
+        let name = |half: &str| format!("{half}-{}", partition.number);
+        Ok([
+            std::thread::Builder::new().name(name("decide")).spawn(move || writer.run())?,
+            std::thread::Builder::new().name(name("append")).spawn(move || appender.run())?,
+        ])
+    }
+
+    fn run(mut self) {
+        let max_batch = self.shared.max_batch;
+        while let Some(taken) = self.partition.queue.take(max_batch) {
+            match taken {
+                Taken::Jobs(jobs) => self.decide(jobs),
+                Taken::Redo(jobs) => {
+                    self.careful_until = Some(Instant::now() + CAREFUL);
+                    self.decide_locked(jobs);
+                }
+                Taken::Loan(borrower) => self.lend(borrower),
+            }
+        }
+        self.busy.wait_until_idle();
+    }
+
+    fn decide(&mut self, jobs: Vec<Job>) {
+        let jobs = start(jobs);
+        if jobs.is_empty() {
+            return;
+        }
+        let is_careful = self.careful_until.is_some_and(|until| Instant::now() < until);
+        if is_careful || jobs.iter().any(needs_lock) {
+            return self.decide_locked(jobs);
+        }
+        if !self.shared.ahead {
+            self.busy.wait_until_idle();
+        }
+        let since = Instant::now();
+        let running = if self.busy.is_set() { self.last.clone() } else { None };
+        let running = running.as_ref().and_then(|works| works.parts.first());
+        let is_on_committed = running.is_none();
+        let base = match running {
+            Some(running) => Work::on_running(running),
+            None => Work::on_committed(&self.partition, self.shared.writer),
+        };
+        let mut works = Works { spread: self.shared.spread, parts: vec![base] };
+        if let Err(error) = self.lookup.run(|conn| gather(conn, &mut works, running, &jobs)) {
+            tracing::debug!(partition = self.partition.number, %error, "a look-up failed");
+            return self.decide_locked(jobs);
+        }
+        let batch = self.shared.decide(works, jobs, since);
+        self.last = Some(Arc::clone(&batch.works));
+        if batch.works.is_empty() && is_on_committed {
+            return batch.settle();
+        }
+        self.hand_on(batch);
+    }
+
+    fn hand_on(&mut self, batch: Batch) {
+        self.busy.wait_until_idle();
+        self.busy.set(true);
+        if let Err(mpsc::SendError(batch)) = self.batches.send(batch) {
+            self.busy.set(false);
+            batch.refuse(&Refusal::new(Reason::Internal, "The writer has stopped."));
+        }
+    }
+
+    /// Lets another writer work on this partition until it gives it back.
+    fn lend(&mut self, borrower: oneshot::Sender<Lease>) {
+        self.busy.wait_until_idle();
+        let (returned, back) = mpsc::channel();
+        if borrower.send(Lease { _returned: returned }).is_ok() {
+            // Nothing is ever sent: the lease is back when its sender is dropped.
+            let _ = back.recv();
+        }
+    }
+}
+
+impl Shared {
+    /// Decides jobs on what was gathered for them.
+    pub(super) fn decide(&self, mut works: Works, jobs: Vec<Job>, since: Instant) -> Batch {
+        let mut decider = Decider { works: &mut works, world: &self.world, max_back: self.max_back };
+        let answers = jobs.iter().map(|job| decider.job(job)).collect();
+        let clock = self.world.clock.now();
+        for work in &mut works.parts {
+            work.finish(clock);
+        }
+        Batch { works: Arc::new(works), jobs, answers, since }
+    }
+
+    /// The parts of a batch over `partitions`, on the committed state.
+    pub(super) fn works_on_committed(&self, partitions: &[u16]) -> Works {
+        let parts = partitions.iter().filter_map(|number| self.partitions.get(usize::from(*number)));
+        Works {
+            spread: self.spread,
+            parts: parts.map(|partition| Work::on_committed(partition, self.writer)).collect(),
+        }
+    }
+}
+
+/// Tells the callers that their jobs are started; those that nobody waits for any more are dropped.
+fn start(jobs: Vec<Job>) -> Vec<Job> {
+    jobs.into_iter()
+        .filter_map(|job| {
+            job.stage.start();
+            if job.is_abandoned() {
+                job.refuse(&Refusal::new(Reason::DeadlineExceeded, "The deadline passed before the work was started.").with("started", false));
+                return None;
+            }
+            Some(job)
+        })
+        .collect()
+}
+
+/// Whether a job must run while nothing else does.
+fn needs_lock(job: &Job) -> bool {
+    job.partitions.len() > 1 || job.commands.iter().any(|command| matches!(command.body, Body::AnonymizeAccount))
+}
+
+/// An error that no caller can mend: logged once with its cause, told with a number to find it by.
+pub(super) fn internal(world: &World, error: &DbError) -> Refusal {
+    let error_id = super::seal::hex(&world.ids.random()[..8]);
+    tracing::error!(error_id, %error, "a command failed inside");
+    Refusal::new(Reason::Internal, "The service has failed inside; nothing was written.").with("error_id", error_id)
+}
