@@ -1,0 +1,54 @@
+//! Stopping an engine: what waits is done or refused, and nothing hangs.
+
+use billing_server::domain::reason::Reason;
+use futures_util::future::join_all;
+
+use crate::concurrency::*;
+use crate::harness::*;
+use crate::verify;
+
+#[test]
+fn an_engine_stops_while_transfers_between_its_partitions_wait() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        for round in 0..4 {
+            let database = fresh(store, 3);
+            let running = start(&database, &TestClock::new(), &cramped(true));
+            let runtime = runtime();
+            let accounts = one_in_each(&running.engine);
+            runtime.block_on(open_accounts(&running.engine, &accounts, 1_000));
+            let engine = running.engine.clone();
+            let waiting = runtime.spawn(async move {
+                let calls = (0..60_usize).map(|number| {
+                    let key = format!("{round}-{number}");
+                    let (from, to) = (&accounts[number % 3], &accounts[(number + 1 + number % 2) % 3]);
+                    engine.submit(transfer(from, to, &key, 1), patience())
+                });
+                join_all(calls).await
+            });
+            if round % 2 == 1 {
+                // Once some of them are under way.
+                while running.told.lock().rows.len() < 10 {
+                    std::thread::yield_now();
+                }
+            }
+            running.stop();
+            let answers = runtime.block_on(waiting).unwrap();
+            for answer in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                assert_eq!(answer.reason, Reason::ShuttingDown, "{}", answer.message);
+            }
+            let stored = verify::sound(&database);
+            let written = verify::keys(&stored).into_keys().filter(|(_, key)| key.starts_with(&format!("{round}-")));
+            assert_eq!(written.count(), answers.iter().filter(|answer| answer.is_ok()).count());
+        }
+    }
+}
+
+#[test]
+fn a_stopped_engine_takes_no_more_commands() {
+    let database = fresh(Store::Sqlite, 2);
+    let running = start(&database, &TestClock::new(), &settings());
+    let engine = running.engine.clone();
+    running.stop();
+    let answer = runtime().block_on(engine.submit(pay("nobody", "key", 1), patience()));
+    assert_eq!(answer.map_err(|refusal| refusal.reason).err(), Some(Reason::ShuttingDown));
+}
