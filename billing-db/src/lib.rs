@@ -7,6 +7,7 @@ pub mod accounts;
 mod append;
 mod backend;
 pub mod changes;
+pub mod clock;
 mod database;
 pub mod due;
 pub mod entries;
