@@ -1,24 +1,22 @@
 //! The hub: the lanes of all partitions, and the door through which subscribers come.
 
 use std::collections::HashSet;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
-use super::filter::{Filter, Types};
+use super::filter::Filter;
 use super::lane::Lane;
+use super::order::{Order, Start};
 use super::ring::Bounds;
 use super::source::Source;
 use super::subscriber::Subscriber;
 use super::subscription::{Pace, Subscription};
 use super::tailer;
 use super::token::{Cursor, Mark, Signer, SnapshotMark, Token};
-use crate::domain::head::Identity;
 use crate::domain::reason::{Reason, Refusal};
 use crate::engine::{Engine, Notice, Sink};
 
@@ -64,62 +62,6 @@ impl Default for Settings {
             readers: 3,
             page_rows: 1_000,
         }
-    }
-}
-
-/// Where a stream begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Exactly after the event that carried this token.
-    Token(String),
-    /// With the first row of the journal.
-    Beginning,
-    /// With what happens from now on.
-    Now,
-}
-
-/// Whether a caller may see an account.
-pub type Sees = Arc<dyn Fn(&Identity) -> bool + Send + Sync>;
-
-/// A change of the accounts that a stream follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Follow these too.
-    Add(Vec<String>),
-    /// Follow these no longer.
-    Remove(Vec<String>),
-}
-
-/// The changes a caller asks for while the stream runs; its end ends the stream.
-pub type Changes = Pin<Box<dyn Stream<Item = Result<Change, Refusal>> + Send>>;
-
-/// What a caller wants to be told.
-pub struct Order {
-    /// These accounts.
-    pub account_ids: Vec<String>,
-    /// All accounts of these customers.
-    pub customer_ids: Vec<String>,
-    /// All accounts.
-    pub everybody: bool,
-    /// Only events of these types.
-    pub types: Types,
-    /// From where on.
-    pub start: Start,
-    /// The present balances first.
-    pub include_snapshot: bool,
-    /// After how long without an event a heartbeat is sent.
-    pub heartbeat: Duration,
-    /// Whether a slow reader gets only the latest balance of an account.
-    pub conflate: bool,
-    /// Which of the accounts named the caller may see; others do not exist for it.
-    pub sees: Sees,
-    /// For a stream whose accounts change: how. Accounts that do not exist are then listed and are no error.
-    pub changes: Option<Changes>,
-}
-
-impl std::fmt::Debug for Order {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Order").field("start", &self.start).finish_non_exhaustive()
     }
 }
 
@@ -293,7 +235,8 @@ impl Hub {
             (None, Start::Beginning) => self.beginning(&*source).await?,
             (None, _) => self.present()?,
         };
-        let pace = Pace { heartbeat: order.heartbeat, age: self.next_age(), conflate: order.conflate, types: order.types };
+        let pace =
+            Pace { heartbeat: order.heartbeat, age: self.next_age(), conflate: order.conflate, types: order.types };
         let subscription = Subscription::new(Arc::clone(self), source, listed, (cursors, snapshot), pace);
         Ok(match order.changes {
             Some(changes) => subscription.following(changes, order.sees, (added, missing)),
@@ -391,7 +334,8 @@ pub(super) fn diverged(partition: u16, position: i64) -> Refusal {
 }
 
 fn account_not_found(account_id: &str) -> Refusal {
-    Refusal::new(Reason::AccountNotFound, format!("Account {account_id} does not exist.")).with("account_id", account_id)
+    Refusal::new(Reason::AccountNotFound, format!("Account {account_id} does not exist."))
+        .with("account_id", account_id)
 }
 
 fn not_ready() -> Refusal {

@@ -13,6 +13,7 @@
 //! - Events of one account come in the order of its sequence, because the rows of a partition come in that of positions.
 
 mod filter;
+mod order;
 mod hub;
 mod lane;
 mod merge;
@@ -33,6 +34,7 @@ pub(crate) mod fixture;
 mod simulation;
 
 pub use self::filter::Types;
-pub use self::hub::{Change, Changes, Hub, Order, Sees, Settings, Slot, Start};
+pub use self::hub::{Hub, Settings, Slot};
+pub use self::order::{Change, Changes, Order, Sees, Start};
 pub use self::outbox::{Delivery, Message, Outbox, outbox};
 pub use self::subscription::Subscription;

@@ -24,7 +24,9 @@ impl Subscription {
         let Some(lane) = self.hub.lanes.get(partition).map(Arc::clone) else { return Ok(false) };
         match self.listed.subscriber.state(lane.partition) {
             State::Live => {
-                let Some(rows) = lane.take(&self.listed.subscriber, self.hub.settings.page_rows) else { return Ok(true) };
+                let Some(rows) = lane.take(&self.listed.subscriber, self.hub.settings.page_rows) else {
+                    return Ok(true);
+                };
                 let Some(last) = rows.last().map(|row| row.mark()) else { return Ok(false) };
                 self.deliver(partition, rows, last, Some(Arc::clone(&lane.turn))).await?;
                 Ok(true)
@@ -143,7 +145,6 @@ impl Subscription {
         }
     }
 }
-
 
 fn nothing() -> Page {
     Page { records: Vec::new(), read_to: None }

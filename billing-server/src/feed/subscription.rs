@@ -15,8 +15,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::filter::Types;
-use super::hub::{Change, Changes, Hub, Listed, Sees, shutting_down};
+use super::hub::{Hub, Listed, shutting_down};
 use super::merge::Merge;
+use super::order::{Change, Changes, Sees};
 use super::outbox::{Message, Outbox, Unsent};
 use super::row::Carry;
 use super::source::Source;

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use super::{ACCOUNTS, World, event, tight, wanting};
 use crate::feed::fixture::money;
-use crate::feed::hub::{Settings, Start};
+use crate::feed::hub::Settings;
+use crate::feed::order::Start;
 
 fn check_amounts(event: &v1::Event) {
     if let Some(Payload::BalanceChanged(changed)) = &event.payload {
@@ -55,8 +56,7 @@ async fn run(steps: Vec<Step>, who: u8) {
     for step in steps {
         match step {
             Step::Append { partition, accounts, silent } => {
-                let rows: Vec<_> =
-                    accounts.iter().map(|account| world.journal.append(partition, *account)).collect();
+                let rows: Vec<_> = accounts.iter().map(|account| world.journal.append(partition, *account)).collect();
                 let silent = silent.min(rows.len() - 1);
                 world.tell(rows.into_iter().skip(silent).collect());
             }

@@ -15,8 +15,9 @@ use tokio::sync::watch;
 
 use super::filter::Types;
 use super::fixture::{capture, entry, identity};
-use super::hub::{Hub, Order, Settings, Start};
+use super::hub::{Hub, Settings};
 use super::merge::{After, Merge, PAGE};
+use super::order::{Order, Start};
 use super::outbox::{Delivery, Message, outbox};
 use super::source::{Answer, BalancePage, Page, Source};
 use super::token::Mark;
@@ -222,14 +223,12 @@ fn order(start: Start) -> Order {
 fn wanting(who: u8, start: Start) -> (Order, fn(&Record) -> bool) {
     let accounts = [identity(0, 1), identity(1, 3)].map(|identity| identity.account_id);
     match who {
-        0 => (
-            Order { account_ids: accounts.into(), everybody: false, ..order(start) },
-            |record| matches!((record.row.partition, record.row.account), (0, 1) | (1, 3)),
-        ),
-        1 => (
-            Order { customer_ids: vec!["even".to_owned()], everybody: false, ..order(start) },
-            |record| record.row.account % 2 == 0,
-        ),
+        0 => (Order { account_ids: accounts.into(), everybody: false, ..order(start) }, |record| {
+            matches!((record.row.partition, record.row.account), (0, 1) | (1, 3))
+        }),
+        1 => (Order { customer_ids: vec!["even".to_owned()], everybody: false, ..order(start) }, |record| {
+            record.row.account % 2 == 0
+        }),
         _ => (order(start), |_| true),
     }
 }
@@ -255,4 +254,3 @@ async fn end(delivery: &mut Delivery) -> Option<Refusal> {
         }
     }
 }
-

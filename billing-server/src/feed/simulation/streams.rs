@@ -14,7 +14,8 @@ use crate::domain::reason::Reason;
 use crate::engine::Notice;
 use crate::feed::filter::Types;
 use crate::feed::fixture::identity;
-use crate::feed::hub::{Change, Order, Settings, Start};
+use crate::feed::hub::Settings;
+use crate::feed::order::{Change, Order, Start};
 use crate::feed::outbox::Message;
 
 #[tokio::test]
@@ -116,11 +117,9 @@ async fn a_journal_that_lost_its_tail_ends_its_streams() {
 async fn every_end_carries_the_token_of_the_last_event() {
     let stuck = Settings { send_buffer: 1, stuck_after: Duration::from_millis(20), ..Settings::default() };
     let old = Settings { stream_age: Duration::from_millis(20), ..Settings::default() };
-    for (settings, reason) in [
-        (stuck, Reason::SlowSubscriber),
-        (old, Reason::StreamAgeReached),
-        (Settings::default(), Reason::ShuttingDown),
-    ] {
+    for (settings, reason) in
+        [(stuck, Reason::SlowSubscriber), (old, Reason::StreamAgeReached), (Settings::default(), Reason::ShuttingDown)]
+    {
         let world = World::new(settings);
         let Ok(mut delivery) = world.open(order(Start::Now)).await else { unreachable!("the stream opens") };
         for _ in 0..4 {
@@ -212,7 +211,11 @@ async fn accounts_come_and_go_on_a_followed_stream() {
         }
     }
     drop(changes);
-    assert_eq!(tokio::time::timeout(PATIENCE, delivery.next()).await.ok(), Some(None), "the caller has closed his side");
+    assert_eq!(
+        tokio::time::timeout(PATIENCE, delivery.next()).await.ok(),
+        Some(None),
+        "the caller has closed his side"
+    );
     let told: Vec<String> = told.into_iter().flatten().flatten().map(describe).collect();
     let expected = [
         "+[account-0-1] -[] ?[nobody]",
