@@ -16,15 +16,18 @@ pub struct AccountFilter {
     pub customer_id: Option<String>,
     /// In this state.
     pub state: Option<i16>,
-    /// Whose posted balance is below zero, or is not.
+    /// In debt or not: prepaid, and the posted balance is below zero.
     pub has_debt: Option<bool>,
-    /// Whose id or display name contains this, in any case.
+    /// Whose id, display name or legal name contains this, in any case.
     pub text: Option<String>,
     /// Whose metadata hold all these pairs.
     pub metadata: Vec<(String, String)>,
     /// Under this policy.
     pub policy_id: Option<String>,
 }
+
+/// The `billing_mode` of accounts that pay first: what they owe without an invoice is a debt.
+const PREPAID: i16 = 1;
 
 /// The columns of `accounts` under the alias `a`, in the order of [`AccountRow`].
 macro_rules! account_columns {
@@ -80,8 +83,12 @@ pub fn list(
     query.and("a.state = ?", filter.state.map(Value::SmallInt));
     query.and("a.policy_id = ?", filter.policy_id.as_deref().map(Value::Text));
     if let Some(lower) = &lower {
-        let contains = text::any_contains(conn.backend(), ["a.account_id", "a.display_name"]);
-        query.push(&format!(" and {contains}"), [Value::Text(lower), Value::Text(lower)]);
+        let legal_name = match conn.backend() {
+            Backend::Postgres => "(a.billing_details::json ->> 'legal_name')",
+            Backend::Sqlite => "(a.billing_details ->> 'legal_name')",
+        };
+        let contains = text::any_contains(conn.backend(), ["a.account_id", "a.display_name", legal_name]);
+        query.push(&format!(" and {contains}"), [Value::Text(lower), Value::Text(lower), Value::Text(lower)]);
     }
     for (key, value) in &filter.metadata {
         let holds = match conn.backend() {
@@ -91,10 +98,13 @@ pub fn list(
         query.push(holds, [Value::Text(key), Value::Text(value)]);
     }
     if let Some(has_debt) = filter.has_debt {
-        let newest = " and (select j.posted_after from journal j where j.partition = ? and j.account = a.account
+        let newest = "(select j.posted_after from journal j where j.partition = ? and j.account = a.account
             order by j.sequence desc limit 1)";
-        query.push(newest, [Value::SmallInt(partition)]);
-        query.push(if has_debt { " < 0" } else { " >= 0" }, []);
+        let condition = match has_debt {
+            true => format!(" and a.billing_mode = {PREPAID} and {newest} < 0"),
+            false => format!(" and (a.billing_mode <> {PREPAID} or {newest} >= 0)"),
+        };
+        query.push(&condition, [Value::SmallInt(partition)]);
     }
     query.push(" order by a.account_id limit ?", [Value::BigInt(limit)]);
     Ok(on_backend!(conn, |c| query.statement::<accounts::SqlType>().load(c))?)

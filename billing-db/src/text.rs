@@ -17,11 +17,11 @@ pub(crate) fn register(c: &mut SqliteConnection) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The condition that one of `columns` contains the text `?`, which is in lower case.
-pub(crate) fn any_contains(backend: Backend, columns: [&str; 2]) -> String {
-    let [first, second] = columns.map(|column| match backend {
+/// The condition that one of `columns` contains the text `?`, which is in lower case and stands there once a column.
+pub(crate) fn any_contains<const N: usize>(backend: Backend, columns: [&str; N]) -> String {
+    let conditions = columns.map(|column| match backend {
         Backend::Postgres => format!("position(?::text in lower({column} collate \"default\")) > 0"),
         Backend::Sqlite => format!("text_contains(coalesce({column}, ''), ?)"),
     });
-    format!("({first} or {second})")
+    format!("({})", conditions.join(" or "))
 }

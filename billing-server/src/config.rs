@@ -226,7 +226,8 @@ pub fn load(
         origins.extend(in_file.into_iter().map(|name| (name, Origin::File(path.to_owned()))));
     }
     origins.extend(environment.keys().map(|name| (variables[name].clone(), Origin::Variable(name.clone()))));
-    builder = builder.add_source(Environment::with_prefix(VARIABLE_PREFIX).prefix_separator("_").source(Some(environment)));
+    builder =
+        builder.add_source(Environment::with_prefix(VARIABLE_PREFIX).prefix_separator("_").source(Some(environment)));
     for (name, value) in given(&command, matches) {
         origins.insert(name.clone(), Origin::Flag(format!("--{}", name.replace('_', "-"))));
         builder = builder.set_override(name, value)?;
@@ -262,9 +263,7 @@ fn toml(path: &Path) -> File<config::FileSourceFile, FileFormat> {
 fn read_file(path: &Path, names: &[String]) -> Result<Vec<String>, ConfigError> {
     let keys: Vec<String> = toml(path).collect()?.into_keys().collect();
     match keys.iter().find(|key| !names.contains(key)) {
-        Some(key) => {
-            Err(ConfigError::UnknownKey { file: path.to_owned(), key: key.clone(), known: names.join(", ") })
-        }
+        Some(key) => Err(ConfigError::UnknownKey { file: path.to_owned(), key: key.clone(), known: names.join(", ") }),
         None => Ok(keys),
     }
 }
@@ -335,7 +334,8 @@ pub fn without_password(url: &str) -> String {
         }
         _ => rest.to_owned(),
     };
-    let (address, query) = shown.split_once('?').map_or((shown.as_str(), None), |(address, query)| (address, Some(query)));
+    let (address, query) =
+        shown.split_once('?').map_or((shown.as_str(), None), |(address, query)| (address, Some(query)));
     let pairs = query.map(|query| {
         let hide = |pair: &str| match pair.split_once('=') {
             Some((name, _)) if name.to_lowercase().contains("password") => format!("{name}=***"),

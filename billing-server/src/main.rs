@@ -5,6 +5,7 @@ use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let variables = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let variables =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     billing_server::commands::run(env::args_os(), variables)
 }

@@ -11,6 +11,8 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use crate::domain::reason::{Class, Reason, Refusal, Violation};
 
+/// What a refusal names an estimate of the wait by; told as `RetryInfo`, not as metadata.
+const RETRY_AFTER_MS: &str = "retry_after_ms";
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "billing";
 /// Details travel in a header, which clients bound (8 KiB in some), so neither a list nor a text may fill it.
@@ -44,7 +46,7 @@ pub fn of(refusal: &Refusal) -> Status {
         }
         _ => {}
     }
-    if let Some(delay) = retry_delay(refusal.reason) {
+    if let Some(delay) = retry_delay(refusal) {
         details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code_of(refusal.reason), clip(&refusal.message), details)
@@ -70,7 +72,7 @@ pub fn operation_error(refusal: &Refusal, operation: &str) -> v1::OperationError
                 description: clip(&violation.description),
             })
             .collect(),
-        retry_delay: retry_delay(refusal.reason).and_then(|delay| delay.try_into().ok()),
+        retry_delay: retry_delay(refusal).and_then(|delay| delay.try_into().ok()),
     }
 }
 
@@ -103,6 +105,44 @@ pub fn of_storage(error: &DbError) -> Refusal {
     }
 }
 
+/// The status that the transport has made of a message it cannot read, in the words of the contract; any other stays as it
+/// is. The transport tells such messages apart in English only.
+pub fn of_transport(status: Status) -> Status {
+    const MALFORMED: [&str; 4] =
+        ["failed to decode Protobuf message", "Missing request message", "Unexpected EOF decoding", "protocol error"];
+    let message = status.message();
+    if !status.details().is_empty() {
+        return status;
+    }
+    let refusal = match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted if message.contains("limit") => {
+            let max = message.split(|letter: char| !letter.is_ascii_digit()).rfind(|digits| !digits.is_empty());
+            Refusal::new(Reason::MessageTooLarge, "The message has more bytes than it may.")
+                .with("max_bytes", max.unwrap_or_default())
+        }
+        Code::Internal if message.contains("not UTF-8") => {
+            Refusal::field(Reason::TextNotUtf8, &undecoded_field(message), "A text of the message is not UTF-8.")
+        }
+        Code::Internal
+            if MALFORMED.iter().any(|start| message.starts_with(start)) || message.contains("decompress") =>
+        {
+            Refusal::new(Reason::MessageMalformed, "The bytes of the message cannot be decoded.")
+        }
+        _ => return status,
+    };
+    of(&refusal)
+}
+
+/// The path of the field that could not be decoded, of a message such as
+/// `failed to decode Protobuf message: PostRequest.amount: Money.value: invalid string value: …`.
+fn undecoded_field(message: &str) -> String {
+    let steps = message.split(": ").filter_map(|step| step.split_once('.')).map(|(_, field)| field);
+    steps
+        .filter(|field| field.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
 /// The gRPC code of a reason.
 pub fn code_of(reason: Reason) -> Code {
     match reason.class() {
@@ -123,8 +163,12 @@ pub fn code_of(reason: Reason) -> Code {
 }
 
 /// After how long trying again makes sense; `None` where it does not help.
-fn retry_delay(reason: Reason) -> Option<Duration> {
-    let delay_ms = match reason {
+fn retry_delay(refusal: &Refusal) -> Option<Duration> {
+    let estimated = refusal.metadata.get(RETRY_AFTER_MS).and_then(|ms| ms.parse().ok());
+    if let Some(delay_ms) = estimated {
+        return Some(Duration::from_millis(delay_ms));
+    }
+    let delay_ms = match refusal.reason {
         Reason::StreamAgeReached => 0,
         Reason::Contention => 20,
         Reason::ShuttingDown | Reason::PositionNotReached => 100,
@@ -151,7 +195,8 @@ fn resource_of(refusal: &Refusal) -> (&'static str, String) {
 
 /// The metadata of `ErrorInfo`. The field at fault always stands in it.
 fn metadata_of(refusal: &Refusal, operation: &str) -> HashMap<String, String> {
-    let mut metadata: HashMap<_, _> = refusal.metadata.iter().map(|(key, value)| (key.clone(), clip(value))).collect();
+    let told = refusal.metadata.iter().filter(|(key, _)| *key != RETRY_AFTER_MS);
+    let mut metadata: HashMap<_, _> = told.map(|(key, value)| (key.clone(), clip(value))).collect();
     if refusal.reason.class() == Class::Invalid
         && let Some(violation) = refusal.violations.first()
     {
@@ -269,6 +314,36 @@ mod tests {
             .map(|failure| failure.violations.iter().map(|violation| violation.r#type.as_str()).collect())
             .unwrap_or_default();
         assert_eq!(kinds, ["HOLDS_OPEN"]);
+    }
+
+    #[test]
+    fn what_the_transport_cannot_read_is_told_in_the_words_of_the_contract() {
+        let utf8 = "failed to decode Protobuf message: PostRequest.amount: Money.value: invalid string value: data is not \
+                    UTF-8 encoded";
+        for (code, message, reason, key, value) in [
+            (Code::Internal, utf8, "TEXT_NOT_UTF8", "field", "amount.value"),
+            (
+                Code::OutOfRange,
+                "Error, decoded message length too large: found 9 bytes, the limit is: 5 bytes",
+                "MESSAGE_TOO_LARGE",
+                "max_bytes",
+                "5",
+            ),
+            (Code::Internal, "failed to decode Protobuf message: invalid varint", "MESSAGE_MALFORMED", "", ""),
+        ] {
+            let info = of_transport(Status::new(code, message)).get_details_error_info();
+            let info = info.map(|info| (info.reason, info.metadata.get(key).cloned().unwrap_or_default()));
+            assert_eq!(info, Some((reason.to_owned(), value.to_owned())));
+        }
+        assert_eq!(of_transport(Status::internal("something else")).message(), "something else");
+    }
+
+    #[test]
+    fn an_estimate_of_the_wait_is_the_retry_delay() {
+        let status = of(&Refusal::new(Reason::Overloaded, "Later.").with(RETRY_AFTER_MS, 70));
+        let details = status.get_error_details();
+        assert_eq!(details.retry_info().and_then(|info| info.retry_delay), Some(Duration::from_millis(70)));
+        assert!(details.error_info().is_some_and(|info| info.metadata.is_empty()));
     }
 
     #[test]

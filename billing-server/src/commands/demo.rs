@@ -20,7 +20,7 @@ use chrono::NaiveDate;
 use self::company::Account;
 use self::random::Random;
 use self::year::{DAYS, Step, Year};
-use super::serve::{start, told_to_stop, welcome};
+use super::serve::{Try, start, told_to_stop, welcome};
 use super::{open, progress, runtime, say};
 use crate::config::Config;
 use crate::domain::calendar::{TimeZone, local_date};
@@ -44,6 +44,17 @@ const AT_ONCE: usize = 1_000;
 const DEADLINE: Duration = Duration::from_secs(120);
 /// The year may have ended some time before: when an earlier run was cut off.
 const MAX_BACK: Duration = Duration::from_secs(5 * 366 * 86_400);
+
+const STEPS: [Try<'_>; 4] = [
+    (
+        "Watch entries come, some a second",
+        r#"{"all_accounts":true,"types":["EVENT_TYPE_BALANCE_CHANGED"]}"#,
+        "billing.v1.EventService/Subscribe",
+    ),
+    ("What a client has", r#"{"account_id":"demo-0001"}"#, "billing.v1.BalanceService/GetBalance"),
+    ("How it came to that", r#"{"account_id":"demo-0001","page_size":20}"#, "billing.v1.LedgerService/ListEntries"),
+    ("Who is in debt", r#"{"has_debt":true,"page_size":5}"#, "billing.v1.AccountService/ListAccounts"),
+];
 
 /// What `demo` may be told.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -77,8 +88,7 @@ pub fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn live(config: &Config, accounts: Vec<Account>) -> anyhow::Result<()> {
     let (server, listener) = start(config).await?;
-    say(&welcome(config, &listener)?)?;
-    say("Entries of the demonstration are posted all the time; subscribe with {\"all_accounts\":true} to see them.")?;
+    say(&welcome(config, &listener, &STEPS)?)?;
     let posting = tokio::spawn(live::post(server.engine().clone(), accounts, World::default()));
     let shutdown = told_to_stop()?;
     let stop = async move {
@@ -98,7 +108,11 @@ fn fill(runtime: &tokio::runtime::Runtime, config: &Config, accounts: Vec<Accoun
     let sink: engine::Sink = Arc::new(|_: Notice| {});
     let engine = Engine::start(&database, &world, &settings, &sink)?;
     // The company and its year draw from two sources, so that the one does not depend on the other.
-    let mut filling = Filling { year: Year::new(accounts, ends, Random::new(!SEED)), sequences: HashMap::new(), counts: Counts::default() };
+    let mut filling = Filling {
+        year: Year::new(accounts, ends, Random::new(!SEED)),
+        sequences: HashMap::new(),
+        counts: Counts::default(),
+    };
     let begun = Deadline::now();
     let result = runtime.block_on(filling.run(&engine));
     let summary = result.and_then(|()| runtime.block_on(filling.summary(&engine, begun)));

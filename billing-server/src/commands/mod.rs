@@ -135,9 +135,8 @@ fn open_existing(config: &Config) -> anyhow::Result<Database> {
 fn explain(error: anyhow::Error, url: &str) -> anyhow::Error {
     let name = without_password(url);
     match error.downcast_ref::<DbError>() {
-        Some(DbError::InUse(_)) => {
-            error.context(format!("{name} is in use: one process owns an SQLite file, so stop the server that serves it"))
-        }
+        Some(DbError::InUse(_)) => error
+            .context(format!("{name} is in use: one process owns an SQLite file, so stop the server that serves it")),
         _ => error.context(format!("cannot use {name}")),
     }
 }

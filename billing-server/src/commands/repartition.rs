@@ -125,3 +125,6 @@ fn copy(old: &Database, new: &Database, source: &mut Source, count: u16) -> anyh
     sides::copy(old, &mut target, source, count)?;
     Ok(target.rows())
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,8 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let runtime = runtime(config)?;
     let result = runtime.block_on(async {
         let (server, listener) = start(config).await?;
-        say(&welcome(config, &listener)?)?;
+        say(&welcome(config, &listener, &FIRST_STEPS)?)?;
+        say("A ledger with a year of entries to look at: billing-server demo --live --database-url sqlite:demo.db")?;
         server.serve(listener, told_to_stop()?).await
     });
     runtime.shutdown_timeout(THREADS_END);
@@ -62,34 +63,37 @@ pub(super) fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
+/// A call to try, with what it is for: the request as JSON, if it has one, and the method.
+pub(super) type Try<'a> = (&'a str, &'a str, &'a str);
+
+const FIRST_STEPS: [Try<'_>; 4] = [
+    ("What there is", "", "list"),
+    (
+        "Open an account",
+        r#"{"account_id":"acme-1","customer_id":"acme","currency_code":"EUR","time_zone":"Europe/Berlin"}"#,
+        "billing.v1.AccountService/CreateAccount",
+    ),
+    (
+        "Watch what happens on it; leave this running",
+        r#"{"account_ids":["acme-1"],"include_snapshot":true}"#,
+        "billing.v1.EventService/Subscribe",
+    ),
+    (
+        "Post a payment; the same key again changes nothing",
+        r#"{"account_id":"acme-1","kind":"ENTRY_KIND_PAYMENT","amount":{"value":"1500.50"},"idempotency_key":"bank-77-1"}"#,
+        "billing.v1.LedgerService/Post",
+    ),
+];
+
 /// Tells where the server is and what to type next.
-pub(super) fn welcome(config: &Config, listener: &TcpListener) -> anyhow::Result<String> {
+pub(super) fn welcome(config: &Config, listener: &TcpListener, steps: &[Try<'_>]) -> anyhow::Result<String> {
     let address = listener.local_addr()?;
     let key = if config.bearer_key.is_some() { "-H \"authorization: Bearer $BILLING_BEARER_KEY\" " } else { "" };
-    let call = |request: &str, method: &str| {
+    let mut lines = vec![format!("Serving {} on {address}. In another terminal:\n", config.database_name())];
+    for (what, request, method) in steps {
         let request = if request.is_empty() { String::new() } else { format!("-d '{request}' ") };
-        format!("  grpcurl -plaintext {key}{request}{address} {method}")
-    };
-    let lines = [
-        format!("Serving {} on {address}. In another terminal:", config.database_name()),
-        String::new(),
-        "# What there is".to_owned(),
-        call("", "list"),
-        "# Open an account".to_owned(),
-        call(
-            r#"{"account_id":"acme-1","customer_id":"acme","currency_code":"EUR","time_zone":"Europe/Berlin"}"#,
-            "billing.v1.AccountService/CreateAccount",
-        ),
-        "# Watch what happens on it; leave this running".to_owned(),
-        call(r#"{"account_ids":["acme-1"],"include_snapshot":true}"#, "billing.v1.EventService/Subscribe"),
-        "# Post a payment; the same key again changes nothing".to_owned(),
-        call(
-            r#"{"account_id":"acme-1","kind":"ENTRY_KIND_PAYMENT","amount":{"value":"1500.50"},"idempotency_key":"bank-77-1"}"#,
-            "billing.v1.LedgerService/Post",
-        ),
-        String::new(),
-        "A ledger with a year of entries to look at: billing-server demo --live --database-url sqlite:demo.db".to_owned(),
-        "Ctrl-C stops the server.".to_owned(),
-    ];
+        lines.push(format!("# {what}\n  grpcurl -plaintext {key}{request}{address} {method}"));
+    }
+    lines.push("\nCtrl-C stops the server.".to_owned());
     Ok(lines.join("\n"))
 }

@@ -21,7 +21,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let database = open_existing(config).map_err(|error| {
         let is_in_use = matches!(error.downcast_ref(), Some(DbError::InUse(_)));
         if is_in_use {
-            error.context("stop the server first, or let it check itself over gRPC: LedgerService.VerifyLedger")
+            error.context("a server that runs can check itself: call LedgerService.VerifyLedger")
         } else {
             error
         }
@@ -59,21 +59,18 @@ pub(super) fn audit(database: &Database) -> anyhow::Result<i64> {
 }
 
 fn line(finding: &Finding) -> String {
-    let mut line = match finding.at {
-        Some((partition, position)) => format!("{partition}-{position}: {:?}", finding.fault),
-        None => format!("{:?}", finding.fault),
+    let place = finding.at.map_or_else(String::new, |(partition, position)| format!("{partition}-{position}: "));
+    let account = match (finding.account_id.as_str(), finding.sequence) {
+        ("", _) => String::new(),
+        (account_id, 0) => format!(", account {account_id}"),
+        (account_id, sequence) => format!(", row {sequence} of account {account_id}"),
     };
-    if !finding.account_id.is_empty() {
-        line.push_str(&format!(", account {}", finding.account_id));
-    }
-    if finding.sequence != 0 {
-        line.push_str(&format!(", row {} of it", finding.sequence));
-    }
-    line.push_str(&format!(": {}", finding.message));
-    if !(finding.expected.is_empty() && finding.found.is_empty()) {
-        line.push_str(&format!(" Expected {}, found {}.", or_nothing(&finding.expected), or_nothing(&finding.found)));
-    }
-    line
+    let difference = if finding.expected.is_empty() && finding.found.is_empty() {
+        String::new()
+    } else {
+        format!(" Expected {}, found {}.", or_nothing(&finding.expected), or_nothing(&finding.found))
+    };
+    format!("{place}{:?}{account}: {}{difference}", finding.fault, finding.message)
 }
 
 fn or_nothing(text: &str) -> &str {

@@ -156,7 +156,7 @@ pub fn check_etag(head: &Head, etag: Option<&str>) -> Result<(), Refusal> {
             Reason::EtagMismatch,
             "The account has changed since it was read; read it again and repeat the change on what it is now.",
         )
-        .with("current_etag", etag_of(head.version))),
+        .with("etag", etag_of(head.version))),
         _ => Ok(()),
     }
 }
@@ -206,12 +206,12 @@ pub fn update(head: &Head, current: &Account, update: &Update, now: Instant) -> 
         account.details.metadata.clone_from(metadata);
     }
     let draft = draft(Kind::AccountUpdated, account, head.amounts);
-    draft.after.checked()?;
+    draft.after.checked().map_err(|refusal| head.named(refusal))?;
     Ok(draft)
 }
 
 fn check_limit(head: &Head, limit: Money, allow_below_use: bool) -> Result<(), Refusal> {
-    let with_limit = Amounts { credit_limit: limit, ..head.amounts }.checked()?;
+    let with_limit = Amounts { credit_limit: limit, ..head.amounts }.checked().map_err(|refusal| head.named(refusal))?;
     if allow_below_use || limit >= head.amounts.credit_limit || !with_limit.available().is_negative() {
         return Ok(());
     }
@@ -224,8 +224,9 @@ fn check_limit(head: &Head, limit: Money, allow_below_use: bool) -> Result<(), R
             head.identity.format(in_use)
         ),
     )
-    .with("in_use", head.identity.format(in_use))
-    .with("requested", head.identity.format(limit)))
+    .with("used", head.identity.format(in_use))
+    .with("credit_limit", head.identity.format(limit))
+    .with("currency_code", head.identity.currency.code()))
 }
 
 /// The rows that close an account: a residue below one minor unit is posted away first.
@@ -245,7 +246,8 @@ pub fn close(
     let mut refusal = Refusal::new(
         Reason::AccountNotClosable,
         "The account cannot be closed yet; every condition in the way is listed.",
-    );
+    )
+    .with("account_id", &head.identity.account_id);
     if residue.abs() >= unit {
         refusal = refusal.violating(
             "balance",
@@ -313,13 +315,15 @@ pub fn anonymize(head: &Head, current: &Account, now: Instant) -> Result<Draft, 
 fn check_closed(head: &Head, what: &str) -> Result<(), Refusal> {
     let account_id = &head.identity.account_id;
     if head.secret.is_none() {
-        Err(Refusal::new(Reason::AccountAnonymized, format!("Account {account_id} was anonymised already.")))
+        Err(Refusal::new(Reason::AccountAnonymized, format!("Account {account_id} was anonymised already."))
+            .with("account_id", account_id))
     } else if head.state == State::Closed {
         Ok(())
     } else {
         Err(Refusal::new(
             Reason::AccountNotClosed,
             format!("Account {account_id} is not closed; only a closed account can be {what}."),
-        ))
+        )
+        .with("account_id", account_id))
     }
 }

@@ -120,12 +120,19 @@ impl Head {
             Err(Refusal::new(
                 Reason::AccountAnonymized,
                 format!("Account {account_id} was anonymised; it takes no more changes."),
-            ))
+            )
+            .with("account_id", account_id))
         } else if self.state == State::Closed {
-            Err(Refusal::new(Reason::AccountClosed, format!("Account {account_id} is closed; reopen it first.")))
+            Err(Refusal::new(Reason::AccountClosed, format!("Account {account_id} is closed; reopen it first."))
+                .with("account_id", account_id))
         } else {
             Ok(())
         }
+    }
+
+    /// A refusal about the amounts of this account, such as `BALANCE_OVERFLOW`, with its name.
+    pub fn named(&self, refusal: Refusal) -> Refusal {
+        refusal.with("account_id", &self.identity.account_id)
     }
 
     /// Refuses an amount in another currency.
@@ -139,8 +146,8 @@ impl Head {
                 field,
                 format!("The account's currency is {}, not {}.", self.identity.currency.code(), given.code()),
             )
-            .with("account_currency", self.identity.currency.code())
-            .with("given_currency", given.code())),
+            .with("expected", self.identity.currency.code())
+            .with("found", given.code())),
             _ => Ok(()),
         }
     }
@@ -148,7 +155,7 @@ impl Head {
     /// Refuses to take more than `available`; exactly what is there passes.
     ///
     /// # Errors
-    /// `INSUFFICIENT_FUNDS` with `available`, `required`, `missing`, `credit_limit`.
+    /// `INSUFFICIENT_FUNDS` with `available`, `required`, `missing`, `credit_limit`, `currency_code`.
     pub fn check_available(&self, required: Money) -> Result<(), Refusal> {
         let available = self.amounts.available();
         if required <= available {
@@ -163,13 +170,14 @@ impl Head {
         .with("available", show(available))
         .with("required", show(required))
         .with("missing", show(missing))
-        .with("credit_limit", show(self.amounts.credit_limit)))
+        .with("credit_limit", show(self.amounts.credit_limit))
+        .with("currency_code", self.identity.currency.code()))
     }
 
     /// Refuses to let more leave than own, free money: credit and bonuses cannot be cashed.
     ///
     /// # Errors
-    /// `INSUFFICIENT_OWN_FUNDS` with `own`, `free`, `required`, `missing`.
+    /// `INSUFFICIENT_OWN_FUNDS` with `available`, `required`, `missing`, `currency_code`.
     pub fn check_own(&self, required: Money) -> Result<(), Refusal> {
         let there = self.amounts.own().min(self.amounts.free());
         if required <= there {
@@ -181,9 +189,9 @@ impl Head {
             Reason::InsufficientOwnFunds,
             format!("{} is required, {} of own, free money is there.", show(required), show(there)),
         )
-        .with("own", show(self.amounts.own()))
-        .with("free", show(self.amounts.free()))
+        .with("available", show(there))
         .with("required", show(required))
-        .with("missing", show(missing)))
+        .with("missing", show(missing))
+        .with("currency_code", self.identity.currency.code()))
     }
 }

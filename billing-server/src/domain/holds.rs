@@ -120,9 +120,9 @@ impl Hold {
             HoldState::Released => (Reason::HoldAlreadyReleased, "was released already"),
             HoldState::Expired => (Reason::HoldExpired, "has expired"),
         };
-        Err(Refusal::new(reason, format!("Hold {} {what}; place a new one.", self.hold_id))
-            .with("hold_id", &self.hold_id)
-            .with("captured", self.captured))
+        let refusal = Refusal::new(reason, format!("Hold {} {what}; place a new one.", self.hold_id))
+            .with("hold_id", &self.hold_id);
+        Err(if reason == Reason::HoldExpired { refusal.with("expired_at", self.expires_at) } else { refusal })
     }
 }
 
@@ -165,7 +165,9 @@ impl Expiry {
             Reason::HoldExpiryOutOfRange,
             field,
             format!("A hold ends after now ({now}) and within {} days.", MAX_TTL.as_secs() / 86_400),
-        ))
+        )
+        .with("min", now)
+        .with("max", latest))
     }
 }
 
@@ -194,6 +196,7 @@ pub fn place(head: &Head, place: &Place, context: &Context) -> Result<Draft, Ref
             Reason::QuotaExceeded,
             format!("The account has {MAX_OPEN_HOLDS} open holds; release some first."),
         )
+        .with("quota", "open_holds")
         .with("limit", MAX_OPEN_HOLDS));
     }
     head.check_available(place.amount)?;
@@ -208,13 +211,14 @@ pub fn place(head: &Head, place: &Place, context: &Context) -> Result<Draft, Ref
         category: place.category.clone(),
         texts: place.texts.clone(),
     };
-    let after = held_changed(head.amounts, place.amount)?;
+    let after = held_changed(head, place.amount)?;
     Ok(hold.row(Kind::HoldPlaced, after))
 }
 
-fn held_changed(amounts: Amounts, difference: Money) -> Result<Amounts, Refusal> {
+fn held_changed(head: &Head, difference: Money) -> Result<Amounts, Refusal> {
     let overflow = || Refusal::new(Reason::BalanceOverflow, "The sum of holds would leave its range.");
-    Amounts { held: amounts.held.checked_add(difference).ok_or_else(overflow)?, ..amounts }.checked()
+    let held = head.amounts.held.checked_add(difference).ok_or_else(overflow);
+    held.and_then(|held| Amounts { held, ..head.amounts }.checked()).map_err(|refusal| head.named(refusal))
 }
 
 /// A change of an open hold.
@@ -243,11 +247,8 @@ pub fn update(head: &Head, hold: &Hold, update: &Update, context: &Context) -> R
     let mut difference = Money::ZERO;
     if let Some(amount) = update.amount {
         if amount <= hold.captured {
-            return Err(Refusal::new(
-                Reason::CaptureExceedsHold,
-                format!("{} was captured already; hold more than that or release it.", head.identity.format(hold.captured)),
-            )
-            .with("captured", head.identity.format(hold.captured)));
+            let captured = head.identity.format(hold.captured);
+            return Err(exceeds(head, &hold, format!("{captured} was captured already; hold more than that or release it.")));
         }
         difference = amount.checked_sub(hold.amount).unwrap_or(Money::MAX);
         hold.amount = amount;
@@ -256,8 +257,16 @@ pub fn update(head: &Head, hold: &Hold, update: &Update, context: &Context) -> R
         head.check_available(difference)?;
     }
     hold.updated_at = context.now;
-    let after = held_changed(head.amounts, difference)?;
+    let after = held_changed(head, difference)?;
     Ok(hold.row(Kind::HoldUpdated, after))
+}
+
+fn exceeds(head: &Head, hold: &Hold, message: String) -> Refusal {
+    Refusal::new(Reason::CaptureExceedsHold, message)
+        .with("hold_id", &hold.hold_id)
+        .with("rest", head.identity.format(hold.rest()))
+        .with("captured", head.identity.format(hold.captured))
+        .with("currency_code", head.identity.currency.code())
 }
 
 /// A charge out of a hold.
@@ -287,12 +296,8 @@ pub fn capture(head: &Head, hold: &Hold, capture: &Capture, context: &Context) -
     let rest = hold.rest();
     let amount = capture.amount.unwrap_or(rest);
     if amount > rest {
-        return Err(Refusal::new(
-            Reason::CaptureExceedsHold,
-            format!("{} of the hold is left, {} was asked.", head.identity.format(rest), head.identity.format(amount)),
-        )
-        .with("rest", head.identity.format(rest))
-        .with("required", head.identity.format(amount)));
+        let (left, asked) = (head.identity.format(rest), head.identity.format(amount));
+        return Err(exceeds(head, hold, format!("{left} of the hold is left, {asked} was asked.")));
     }
     ledger::check_tax(capture.tax.as_ref(), amount)?;
     let mut hold = hold.clone();
@@ -303,15 +308,22 @@ pub fn capture(head: &Head, hold: &Hold, capture: &Capture, context: &Context) -
         hold.state = HoldState::Captured;
     }
     let freed = if keeps { amount } else { rest };
-    let released = held_changed(head.amounts, freed.negated())?;
+    let released = held_changed(head, freed.negated())?;
     let category = capture.category.clone().or_else(|| hold.category.clone());
-    let mut draft = Draft::of(Kind::Charge, released.after_entry(amount.negated(), false)?);
+    let after = released.after_entry(amount.negated(), false).map_err(|refusal| head.named(refusal))?;
+    let mut draft = Draft::of(Kind::Charge, after);
     draft.amount = amount.negated();
     draft.counter = Some(capture.counter.clone().unwrap_or_else(|| ledger::default_counter(Kind::Charge, category.as_deref())));
     draft.category = category;
     draft.booking_date = Some(booking_date);
     draft.occurred_at = capture.occurred_at;
     draft.texts = capture.texts.clone();
+    if draft.texts.description.is_none() {
+        draft.texts.description.clone_from(&hold.texts.description);
+    }
+    if draft.texts.reference.is_none() {
+        draft.texts.reference.clone_from(&hold.texts.reference);
+    }
     draft.texts.details.hold = Some(hold.texts.clone()).filter(|texts| *texts != HoldTexts::default());
     draft.payload.tax.clone_from(&capture.tax);
     draft.payload.hold_id = Some(hold.hold_id.clone());
@@ -326,6 +338,6 @@ pub fn capture(head: &Head, hold: &Hold, capture: &Capture, context: &Context) -
 pub fn release(head: &Head, hold: &Hold, context: &Context) -> Result<Draft, Refusal> {
     head.check_open()?;
     hold.check_open(context.now)?;
-    let after = held_changed(head.amounts, hold.rest().negated())?;
+    let after = held_changed(head, hold.rest().negated())?;
     Ok(hold.closing(Kind::HoldReleased, HoldState::Released, context.now, after))
 }

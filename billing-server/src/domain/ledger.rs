@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::amounts::Amounts;
 use super::calendar::{days_from_epoch, local_date};
 use super::currency::Currency;
 use super::head::Head;
@@ -77,8 +78,8 @@ pub fn booking_date(head: &Head, occurred_at: Option<Instant>, context: &Context
             "occurred_at",
             format!("occurred_at lies between {earliest} and {latest}, not at {at}."),
         )
-        .with("earliest", earliest)
-        .with("latest", latest));
+        .with("min", earliest)
+        .with("max", latest));
     }
     let day = local_date(at, head.time_zone);
     let days = days_from_epoch(day);
@@ -105,7 +106,8 @@ pub fn check_tax(tax: Option<&Tax>, amount: Money) -> Result<(), Refusal> {
             Reason::TaxExceedsAmount,
             "tax.amount",
             format!("The tax contained ({}) is at most the amount ({amount}).", tax.amount),
-        )),
+        )
+        .with("max", amount)),
         _ => Ok(()),
     }
 }
@@ -131,7 +133,7 @@ pub fn post(head: &Head, post: &Post, context: &Context) -> Result<Draft, Refusa
         head.check_available(post.amount)?;
     }
     let amount = if raises { post.amount } else { post.amount.negated() };
-    let mut draft = Draft::of(post.kind, head.amounts.after_entry(amount, post.kind == Kind::Bonus)?);
+    let mut draft = Draft::of(post.kind, after_entry(head, amount, post.kind == Kind::Bonus)?);
     draft.amount = amount;
     draft.counter = Some(post.counter.clone().unwrap_or_else(|| default_counter(post.kind, post.category.as_deref())));
     draft.category.clone_from(&post.category);
@@ -143,14 +145,18 @@ pub fn post(head: &Head, post: &Post, context: &Context) -> Result<Draft, Refusa
     Ok(draft)
 }
 
+fn after_entry(head: &Head, amount: Money, is_bonus: bool) -> Result<Amounts, Refusal> {
+    head.amounts.after_entry(amount, is_bonus).map_err(|refusal| head.named(refusal))
+}
+
 fn check_sequence(head: &Head, expected: Option<i64>) -> Result<(), Refusal> {
     match expected {
         Some(expected) if expected != head.entry_sequence => Err(Refusal::new(
             Reason::SequenceMismatch,
             format!("The account's last entry is {}, not {expected}; read it again and decide anew.", head.entry_sequence),
         )
-        .with("expected_sequence", expected)
-        .with("entry_sequence", head.entry_sequence)),
+        .with("expected", expected)
+        .with("found", head.entry_sequence)),
         _ => Ok(()),
     }
 }
@@ -165,7 +171,7 @@ fn check_write_off(head: &Head, amount: Money) -> Result<(), Refusal> {
         format!("The debt is {}; no more than that can be written off.", head.identity.format(debt)),
     )
     .with("debt", head.identity.format(debt))
-    .with("required", head.identity.format(amount)))
+    .with("currency_code", head.identity.currency.code()))
 }
 
 /// The adjustment that posts a residue below one minor unit away.
@@ -174,7 +180,7 @@ fn check_write_off(head: &Head, amount: Money) -> Result<(), Refusal> {
 /// `PERIOD_CLOSED`, `BALANCE_OVERFLOW`.
 pub fn rounding(head: &Head, amount: Money, context: &Context) -> Result<Draft, Refusal> {
     let kind = if amount.is_negative() { Kind::AdjustmentDebit } else { Kind::AdjustmentCredit };
-    let mut draft = Draft::of(kind, head.amounts.after_entry(amount, false)?);
+    let mut draft = Draft::of(kind, after_entry(head, amount, false)?);
     draft.amount = amount;
     draft.counter = Some(default_counter(kind, None));
     draft.category = Some("rounding".to_owned());
@@ -211,7 +217,7 @@ pub fn transfer(from: &Head, to: &Head, transfer: &Transfer, context: &Context) 
     check_sequence(from, transfer.expected_sequence)?;
     from.check_own(transfer.amount)?;
     let leg = |head: &Head, kind: Kind, amount: Money, booking_date: i32| -> Result<Draft, Refusal> {
-        let mut draft = Draft::of(kind, head.amounts.after_entry(amount, false)?);
+        let mut draft = Draft::of(kind, after_entry(head, amount, false)?);
         draft.amount = amount;
         draft.counter = Some(default_counter(kind, None));
         draft.category.clone_from(&transfer.category);
@@ -271,7 +277,8 @@ pub fn reversal_amount(head: &Head, original: &Original, reverse: &Reverse) -> R
             Reason::EntryNotReversible,
             format!("An entry of kind {} has its own way of correction.", original.kind.name()),
         )
-        .with("kind", original.kind.name()));
+        .with("sequence", reverse.sequence)
+        .with("kind", original.kind.name().to_uppercase()));
     }
     let rest = original.amount.abs().checked_sub(original.reversed).unwrap_or(Money::ZERO);
     if rest.is_zero() {
@@ -284,8 +291,9 @@ pub fn reversal_amount(head: &Head, original: &Original, reverse: &Reverse) -> R
             Reason::ReversalExceedsRest,
             format!("{} is left to reverse, {} was asked.", head.identity.format(rest), head.identity.format(amount)),
         )
+        .with("sequence", reverse.sequence)
         .with("rest", head.identity.format(rest))
-        .with("required", head.identity.format(amount)));
+        .with("currency_code", head.identity.currency.code()));
     }
     Ok(amount)
 }
@@ -306,7 +314,7 @@ pub fn reverse(
     head.check_open()?;
     let booking_date = booking_date(head, None, context)?;
     let signed = if original.amount.is_negative() { amount } else { amount.negated() };
-    let mut draft = Draft::of(Kind::Reversal, head.amounts.after_entry(signed, false)?);
+    let mut draft = Draft::of(Kind::Reversal, after_entry(head, signed, false)?);
     if original.kind == Kind::Bonus {
         let taken = head.amounts.bonus.checked_sub(amount).unwrap_or(Money::ZERO).max(Money::ZERO);
         draft.after.bonus = draft.after.bonus.min(taken);

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use billing_db::changes::apply;
-use billing_db::{Conn, DbError, ErrorKind, JournalRow, journal};
+use billing_db::{Backend, Conn, DbError, ErrorKind, JournalRow, journal};
 use parking_lot::{Condvar, Mutex};
 
 use super::command::{Answer, Job};
@@ -101,8 +101,11 @@ impl Appender {
             return;
         }
         if work.records.is_empty() {
-            batch.settle();
-            return;
+            let newest = self.link.lock().run(|conn| is_newest(conn, work));
+            return match newest {
+                Ok(true) => batch.settle(),
+                Ok(false) | Err(_) => self.partition.queue.put_back(batch.jobs),
+            };
         }
         let result = self.link.lock().run(|conn| write(conn, work));
         match result {
@@ -128,23 +131,25 @@ impl Appender {
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
             let result = self.link.lock().run(|conn| write(conn, work));
+            let is_full = matches!(&result, Err(error) if error.kind() == ErrorKind::StorageFull);
             let is_committed = match result {
                 Ok(true) => Ok(true),
-                Ok(false) => self.link.lock().run(|conn| is_ours(conn, work)),
-                Err(error) if error.kind() == ErrorKind::Conflict => self.link.lock().run(|conn| is_ours(conn, work)),
-                Err(error) => Err(error),
+                Err(error) if is_outage(&error) => Err(error),
+                Ok(false) | Err(_) => self.link.lock().run(|conn| is_ours(conn, work)),
             };
-            match is_committed {
-                Ok(true) => return batch.settle(),
-                Ok(false) => {
-                    self.partition.set_down(false);
-                    return self.partition.queue.put_back(batch.jobs);
+            if matches!(&is_committed, Err(error) if is_outage(error)) {
+                // Gone on with even if nobody waits any more: callers are turned away until the database answers.
+                if self.partition.queue.is_closed() && batch.jobs.iter().all(Job::is_abandoned) {
+                    return batch.refuse(&outcome_unknown());
                 }
-                Err(error) if is_outage(&error) && batch.jobs.iter().any(|job| !job.is_abandoned()) => {}
-                Err(error) if is_outage(&error) => return batch.refuse(&outcome_unknown()),
-                Err(error) if error.kind() == ErrorKind::StorageFull => return batch.refuse(&storage_full()),
-                Err(_) => return self.partition.queue.put_back(batch.jobs),
+                continue;
             }
+            self.partition.set_down(false);
+            return match is_committed {
+                Ok(true) => batch.settle(),
+                Ok(false) if is_full => batch.refuse(&storage_full()),
+                Ok(false) | Err(_) => self.partition.queue.put_back(batch.jobs),
+            };
         }
     }
 }
@@ -174,6 +179,17 @@ pub(super) fn append(conn: &mut Conn<'_>, work: &Work) -> Result<bool, DbError> 
 pub(super) fn is_ours(conn: &mut Conn<'_>, work: &Work) -> Result<bool, DbError> {
     let row = journal::row_at(conn, work.partition.db_number(), work.at.position)?;
     Ok(row.is_some_and(|row| hash_of(&row) == work.at.hash))
+}
+
+/// Whether the batch was decided on the newest row there is. One that appends nothing has to ask: no append would fail if
+/// another instance was faster or the tail had vanished.
+pub(super) fn is_newest(conn: &mut Conn<'_>, work: &Work) -> Result<bool, DbError> {
+    if conn.backend() == Backend::Sqlite {
+        // One process owns the file: nobody else writes.
+        return Ok(true);
+    }
+    let rows = journal::rows_after(conn, work.partition.db_number(), work.start.position - 1, 2)?;
+    Ok(matches!(rows.as_slice(), [row] if row.position == work.start.position && hash_of(row) == work.start.hash))
 }
 
 pub(super) fn storage_full() -> Refusal {

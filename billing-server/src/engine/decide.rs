@@ -47,8 +47,7 @@ impl Decider<'_> {
                     *self.works = before;
                     self.remember_refusal(command, &refusal);
                     let linked = Refusal::new(Reason::LinkedItemFailed, format!("Operation {index} of the batch was refused; nothing was written."))
-                        .with("failed_index", index)
-                        .with("failed_reason", refusal.reason.name());
+                        .with("index", index);
                     let mut answers: Vec<Answer> = commands.iter().map(|_| Err(linked.clone())).collect();
                     answers[index] = Err(refusal);
                     return answers;
@@ -77,7 +76,9 @@ impl Decider<'_> {
         let rows = self.apply(command, Stamp { key, principal: principal.as_ref() });
         match rows {
             Ok(rows) => {
-                if let (Some((_, hash)), Some(_)) = (key, rows.first().filter(|row| row.row.key_hash.is_some())) {
+                // An account that is created once more is found, which uses no key up.
+                let is_keyed = |hash: [u8; 16]| rows.first().is_some_and(|row| row.row.key_hash.as_deref() == Some(&hash[..]));
+                if let Some((_, hash)) = key.filter(|(_, hash)| is_keyed(*hash)) {
                     self.works.home(command).keys.insert(hash, Remembered::Rows(rows.clone()));
                 }
                 let replayed = rows.first().is_some_and(|row| !self.works.home(command).wrote(row));
@@ -179,16 +180,19 @@ impl Decider<'_> {
             let first = work.created.get(&account).or_else(|| {
                 work.records.iter().find(|record| record.row.account == account && record.row.sequence == 1)
             });
-            return match first {
-                Some(first) if replay::is_same(command, head.secret.as_ref(), first) => Ok(vec![Arc::clone(first)]),
-                _ => Err(Refusal::new(
+            let differs = first.map_or(Some("account_id".to_owned()), |first| replay::difference(command, head.secret.as_ref(), first));
+            return match (first, differs) {
+                (Some(first), None) => Ok(vec![Arc::clone(first)]),
+                (_, differs) => Err(Refusal::new(
                     Reason::ResourceAlreadyExists,
                     format!("Account {} exists already and is another one; choose another id.", command.account_id),
                 )
-                .with("resource", &command.account_id)),
+                .with("id", &command.account_id)
+                .with("field", differs.unwrap_or_default())),
             };
         }
-        let mut draft = accounts::create(create, context.now)?;
+        let named = |refusal: Refusal| refusal.with("account_id", &command.account_id);
+        let mut draft = accounts::create(create, context.now).map_err(named)?;
         draft.payload.request = content_of_command(command, Some(&secret));
         written([work.open(&command.account_id, draft, secret, context.now, stamp)])
     }
@@ -367,8 +371,7 @@ fn head_of<'a>(work: &'a Work, account: i64, account_id: &str) -> Result<&'a Hea
 /// The refusal of an account that does not exist.
 pub(super) fn not_found(account_id: &str) -> Refusal {
     Refusal::new(Reason::AccountNotFound, format!("There is no account {account_id}."))
-        .with("resource_type", "account")
-        .with("resource", account_id)
+        .with("account_id", account_id)
 }
 
 fn find_hold(work: &Work, head: &Head, hold_id: &str) -> Option<Arc<Hold>> {
@@ -380,8 +383,8 @@ fn find_hold(work: &Work, head: &Head, hold_id: &str) -> Option<Arc<Hold>> {
 fn hold(work: &Work, head: &Head, hold_id: &str) -> Result<Arc<Hold>, Refusal> {
     find_hold(work, head, hold_id).ok_or_else(|| {
         Refusal::new(Reason::HoldNotFound, format!("Account {} has no hold {hold_id}.", head.identity.account_id))
-            .with("resource_type", "hold")
-            .with("resource", hold_id)
+            .with("account_id", &head.identity.account_id)
+            .with("hold_id", hold_id)
     })
 }
 
@@ -391,7 +394,8 @@ fn refuse_taken(work: &Work, head: &Head, hold_id: &str) -> Result<(), Refusal> 
             Reason::ResourceAlreadyExists,
             format!("Account {} has a hold {hold_id} already; choose another id.", head.identity.account_id),
         )
-        .with("resource", hold_id)),
+        .with("id", hold_id)
+        .with("field", "idempotency_key")),
         None => Ok(()),
     }
 }

@@ -1,14 +1,16 @@
 //! The careful way: lock the partitions, read what was missed, decide, append, commit. It cannot lose against another
 //! instance, and it is the way of everything that touches more than one partition.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use billing_db::changes::apply;
 use billing_db::journal::lock_partition;
 use billing_db::{Conn, DbError, ErrorKind};
+use tokio::sync::oneshot;
 
 use super::appender::{Batch, append, is_ours, outcome_unknown, storage_full};
-use super::command::Job;
+use super::command::{Job, Mode};
 use super::link::is_outage;
 use super::lookup::gather;
 use super::queue::Lease;
@@ -65,7 +67,7 @@ impl Writer {
                 match self.settle_unknown(batch) {
                     None => return,
                     Some(Ok(again)) => jobs = again,
-                    Some(Err(batch)) if batch.jobs.iter().all(Job::is_abandoned) => return batch.refuse(&outcome_unknown()),
+                    Some(Err(batch)) if self.is_pointless(&batch.jobs) => return batch.refuse(&outcome_unknown()),
                     Some(Err(batch)) => {
                         unknown = Some(batch);
                         std::thread::sleep(pause);
@@ -94,12 +96,13 @@ impl Writer {
 
     /// What to do with jobs of which nothing was written: try them again, or answer them.
     fn after_failure(&mut self, jobs: Vec<Job>, error: &DbError, tries: u32, partitions: &[u16]) -> Option<Vec<Job>> {
+        self.partition.set_down(is_outage(error));
         match error.kind() {
             _ if is_outage(error) => {
-                self.partition.set_down(true);
                 let (gone, waiting): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_abandoned);
                 refuse_all(gone, &storage_unavailable());
-                Some(waiting).filter(|jobs| !jobs.is_empty())
+                // Gone on with even if nobody waits any more: callers are turned away until the database answers.
+                Some(waiting).filter(|jobs| !self.is_pointless(jobs))
             }
             ErrorKind::Conflict | ErrorKind::Retry if tries < TRIES => Some(jobs),
             ErrorKind::Conflict | ErrorKind::Retry => {
@@ -117,11 +120,42 @@ impl Writer {
                 }
                 None
             }
+            _ if jobs.iter().any(|job| job.mode == Mode::Independent && job.size() > 1) => {
+                for job in jobs {
+                    self.run_each(job, partitions);
+                }
+                None
+            }
             _ => {
                 refuse_all(jobs, &internal(&self.shared.world, error));
                 None
             }
         }
+    }
+
+    /// Decides the commands of an INDEPENDENT job one by one.
+    fn run_each(&mut self, job: Job, partitions: &[u16]) {
+        let mut answers = Vec::with_capacity(job.size());
+        for command in job.commands {
+            let (reply, mut answer) = oneshot::channel();
+            let single = Job {
+                commands: vec![command],
+                mode: job.mode,
+                partitions: job.partitions.clone(),
+                deadline: job.deadline,
+                stage: Arc::clone(&job.stage),
+                reply,
+            };
+            self.run_locked(vec![single], partitions);
+            answers.extend(answer.try_recv().unwrap_or_default());
+        }
+        // A caller that has gone away needs no answer.
+        let _ = job.reply.send(answers);
+    }
+
+    /// Whether an outage need not be waited out: nobody waits, and the writer is to stop.
+    fn is_pointless(&self, jobs: &[Job]) -> bool {
+        self.partition.queue.is_closed() && jobs.iter().all(Job::is_abandoned)
     }
 
     fn try_locked(&mut self, jobs: Vec<Job>, partitions: &[u16]) -> Try {

@@ -126,7 +126,6 @@ impl Queue {
                 return Some(taken);
             }
             if waiting.closed {
-                waiting.ended = true;
                 return None;
             }
             self.filled.wait(&mut waiting);
@@ -139,6 +138,18 @@ impl Queue {
         let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX) / count;
         let mut waiting = self.waiting.lock();
         waiting.nanos_a_command = waiting.nanos_a_command / 8 * 7 + nanos / 8;
+    }
+
+    /// Whether no more jobs are taken.
+    pub(super) fn is_closed(&self) -> bool {
+        self.waiting.lock().closed
+    }
+
+    /// Ends a closed queue; false if something has been put back since it was found empty.
+    pub(super) fn end(&self) -> bool {
+        let mut waiting = self.waiting.lock();
+        waiting.ended = waiting.tasks.is_empty();
+        waiting.ended
     }
 
     /// Takes no more jobs.

@@ -135,13 +135,16 @@ impl Engine {
             Err(_) => Err(Refusal::new(
                 Reason::PositionNotReached,
                 format!("Position {position} was not reached before the deadline; repeat the call."),
-            )),
+            )
+            .with("partition", partition)
+            .with("position", owner.tail().position)),
             Ok(Err(refusal)) => Err(refusal),
             Ok(Ok(())) if owner.tail().position >= position => Ok(()),
             Ok(Ok(())) => Err(Refusal::new(
                 Reason::PositionAhead,
                 format!("The journal of partition {partition} has not come to position {position} yet."),
             )
+            .with("partition", partition)
             .with("position", owner.tail().position)),
         }
     }

@@ -67,6 +67,7 @@ fn anonymized(account_id: &str) -> Refusal {
         Reason::AccountAnonymized,
         format!("Account {account_id} was anonymised: what this key was used for can no longer be compared."),
     )
+    .with("account_id", account_id)
 }
 
 fn reused(command: &Command, field: &str) -> Refusal {
@@ -95,9 +96,11 @@ pub(super) fn content_of_command(command: &Command, secret: Option<&[u8; 32]>) -
     content
 }
 
-/// Whether the same thing was asked, the key apart: for a repeated create without its key.
-pub(super) fn is_same(command: &Command, secret: Option<&[u8; 32]>, record: &Arc<Record>) -> bool {
-    answer(command, secret, &Remembered::Rows(vec![Arc::clone(record)])).is_ok()
+/// The first field that differs from what a row was written for, the key apart: for a repeated create without its key.
+/// Of an account whose texts are erased, the account itself.
+pub(super) fn difference(command: &Command, secret: Option<&[u8; 32]>, record: &Arc<Record>) -> Option<String> {
+    let refusal = answer(command, secret, &Remembered::Rows(vec![Arc::clone(record)])).err()?;
+    Some(refusal.metadata.get("field").cloned().unwrap_or_else(|| "account_id".to_owned()))
 }
 
 /// The content that a row was written for, and whether its texts stand in it as they are.

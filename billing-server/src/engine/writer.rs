@@ -9,7 +9,7 @@ use billing_db::{Database, DbError};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::appender::{Appender, Batch, Busy};
+use super::appender::{Appender, Batch, Busy, is_newest};
 use super::command::{Body, Job};
 use super::decide::Decider;
 use super::link::Link;
@@ -85,17 +85,23 @@ impl Writer {
 
     fn run(mut self) {
         let max_batch = self.shared.max_batch;
-        while let Some(taken) = self.partition.queue.take(max_batch) {
-            match taken {
-                Taken::Jobs(jobs) => self.decide(jobs),
-                Taken::Redo(jobs) => {
-                    self.careful_until = Some(Instant::now() + CAREFUL);
-                    self.decide_locked(jobs);
+        loop {
+            while let Some(taken) = self.partition.queue.take(max_batch) {
+                match taken {
+                    Taken::Jobs(jobs) => self.decide(jobs),
+                    Taken::Redo(jobs) => {
+                        self.careful_until = Some(Instant::now() + CAREFUL);
+                        self.decide_locked(jobs);
+                    }
+                    Taken::Loan(borrower) => self.lend(borrower),
                 }
-                Taken::Loan(borrower) => self.lend(borrower),
+            }
+            // The last batch may have failed and come back.
+            self.busy.wait_until_idle();
+            if self.partition.queue.end() {
+                return;
             }
         }
-        self.busy.wait_until_idle();
     }
 
     fn decide(&mut self, jobs: Vec<Job>) {
@@ -126,7 +132,11 @@ impl Writer {
         let batch = self.shared.decide(works, jobs, since);
         self.last = Some(Arc::clone(&batch.works));
         if batch.works.is_empty() && is_on_committed {
-            return batch.settle();
+            let newest = batch.works.parts.first().map(|work| self.lookup.run(|conn| is_newest(conn, work)));
+            return match newest {
+                Some(Ok(true)) => batch.settle(),
+                _ => self.decide_locked(batch.jobs),
+            };
         }
         self.hand_on(batch);
     }

@@ -2,6 +2,7 @@
 //! lives here.
 
 mod routes;
+mod worded;
 mod call;
 mod drain;
 mod find;

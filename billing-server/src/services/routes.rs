@@ -20,6 +20,7 @@ use super::account::Accounts;
 use super::balance::Balances;
 use super::events::Events;
 use super::ledger::Ledger;
+use super::worded::Worded;
 use crate::engine::Engine;
 use crate::feed::Hub;
 use crate::server::Settings;
@@ -47,10 +48,10 @@ pub fn routes(
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Routes::new(accounts.accept_compressed(gzip).max_decoding_message_size(most))
-        .add_service(balances.accept_compressed(gzip).max_decoding_message_size(most))
-        .add_service(ledger.accept_compressed(gzip).max_decoding_message_size(batch))
-        .add_service(events.accept_compressed(gzip).max_decoding_message_size(most))
+    Ok(Routes::new(Worded(accounts.accept_compressed(gzip).max_decoding_message_size(most)))
+        .add_service(Worded(balances.accept_compressed(gzip).max_decoding_message_size(most)))
+        .add_service(Worded(ledger.accept_compressed(gzip).max_decoding_message_size(batch)))
+        .add_service(Worded(events.accept_compressed(gzip).max_decoding_message_size(most)))
         .add_service(described().build_v1().context("the descriptors are damaged")?)
         .add_service(described().build_v1alpha().context("the descriptors are damaged")?))
 }

@@ -140,7 +140,10 @@ static GERMANY: Market = Market {
         &["Anna", "Jonas", "Marie", "Lukas", "Emma", "Felix", "Clara", "Paul"],
         &["Schmidt", "Weber", "Wagner", "Becker", "Hoffmann", "Koch", "Richter", "Wolf"],
     ),
-    companies: (&["Nordlicht", "Hafen", "Linden", "Sonnen", "Berg"], &["Werk GmbH", "Kontor GmbH", "Haus AG", "Café GbR"]),
+    companies: (
+        &["Nordlicht", "Hafen", "Linden", "Sonnen", "Berg"],
+        &["Werk GmbH", "Kontor GmbH", "Haus AG", "Café GbR"],
+    ),
 };
 
 static AMERICA: Market = Market {
@@ -163,7 +166,10 @@ static AMERICA: Market = Market {
         &["Emily", "Michael", "Olivia", "James", "Sophia", "Daniel", "Grace", "Henry"],
         &["Miller", "Davis", "Garcia", "Wilson", "Moore", "Clark", "Lewis", "Young"],
     ),
-    companies: (&["Blue", "Maple", "Silver", "Harbor", "Summit"], &["Bakery LLC", "Studio Inc.", "Logistics LLC", "Labs Inc."]),
+    companies: (
+        &["Blue", "Maple", "Silver", "Harbor", "Summit"],
+        &["Bakery LLC", "Studio Inc.", "Logistics LLC", "Labs Inc."],
+    ),
 };
 
 static ENGLISH: Texts = Texts {

@@ -202,7 +202,9 @@ impl Day<'_> {
         let amount = match account.paying {
             Paying::NoLongerFrom(day) if day <= self.number => return Ok(()),
             // Around the due date, two weeks after the charges; the late ones some time later.
-            Paying::InTime | Paying::NoLongerFrom(_) if is_postpaid && !(12..=18).contains(&self.date.day()) => return Ok(()),
+            Paying::InTime | Paying::NoLongerFrom(_) if is_postpaid && !(12..=18).contains(&self.date.day()) => {
+                return Ok(());
+            }
             Paying::Late if is_postpaid && self.date.day() < 22 => return Ok(()),
             _ if is_postpaid => owed,
             // Before money runs out; the late ones when it has run out.

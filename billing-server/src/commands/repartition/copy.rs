@@ -8,14 +8,21 @@ use billing_db::changes::{self, Change};
 use billing_db::journal::{self, Anchor};
 use billing_db::{Database, JournalRow, NameRow, OwnedConn, partitions};
 
-use super::source::{PAGE, Place, Source};
+use super::source::{Place, Source};
 use crate::domain::record::{Kind, Leg};
 use crate::engine::record::payload_of;
 use crate::engine::seal::{self, FORMAT, Names};
 
+/// Rows, or changes beside the journal, that are written in one transaction.
+const BATCH: usize = 1_000;
+/// After so many batches the write-ahead log of SQLite is moved into the database, lest it grow as large as that.
+const CHECKPOINT_AFTER: u32 = 50;
+
 /// The new database, as far as it is written.
 pub(super) struct Target {
+    database: Database,
     conn: OwnedConn,
+    batches: u32,
     pub(super) parts: Vec<Part>,
 }
 
@@ -54,7 +61,8 @@ impl Target {
                 changes: Vec::new(),
             })
         });
-        Ok(Self { parts: parts.collect::<anyhow::Result<_>>()?, conn: new.writer()? })
+        let parts = parts.collect::<anyhow::Result<_>>()?;
+        Ok(Self { database: new.clone(), conn: new.writer()?, batches: 0, parts })
     }
 
     /// How many rows are written.
@@ -64,8 +72,18 @@ impl Target {
 
     /// Writes what is not written yet.
     pub(super) fn flush(&mut self) -> anyhow::Result<()> {
-        for part in &mut self.parts {
-            part.flush(&mut self.conn)?;
+        for number in (0_i16..).take(self.parts.len()) {
+            self.flush_part(number)?;
+        }
+        Ok(())
+    }
+
+    fn flush_part(&mut self, number: i16) -> anyhow::Result<()> {
+        self.parts[usize::try_from(number)?].flush(&mut self.conn)?;
+        self.batches += 1;
+        if self.batches >= CHECKPOINT_AFTER {
+            self.batches = 0;
+            self.database.checkpoint()?;
         }
         Ok(())
     }
@@ -74,8 +92,8 @@ impl Target {
     pub(super) fn change(&mut self, partition: i16, change: Change) -> anyhow::Result<()> {
         let part = &mut self.parts[usize::try_from(partition)?];
         part.changes.push(change);
-        if part.changes.len() >= PAGE.unsigned_abs().try_into()? {
-            part.flush(&mut self.conn)?;
+        if part.changes.len() >= BATCH {
+            self.flush_part(partition)?;
         }
         Ok(())
     }
@@ -150,8 +168,8 @@ pub(super) fn row(
         refer(&mut new, old, legs)?;
         seal_row(part, source, old, &mut new)?;
         part.rows.push(new);
-        if part.rows.len() >= PAGE.unsigned_abs().try_into()? {
-            part.flush(&mut target.conn)?;
+        if part.rows.len() >= BATCH {
+            target.flush_part(number)?;
         }
     }
     Ok(())
@@ -184,7 +202,9 @@ fn refer(new: &mut JournalRow, old: &JournalRow, legs: &HashMap<Place, Place>) -
     let Some(peer) = &mut payload.peer else { return Ok(()) };
     let id = |place: Place| format!("{}-{}", place.0, place.1);
     let was = (peer.partition, peer.position);
-    let is = *legs.get(&was).with_context(|| format!("row {} has no peer at {}", id((old.partition, old.position)), id(was)))?;
+    let is = *legs
+        .get(&was)
+        .with_context(|| format!("row {} has no peer at {}", id((old.partition, old.position)), id(was)))?;
     *peer = Leg { partition: is.0, position: is.1, ..peer.clone() };
     if let Some(transaction_id) = &mut payload.transaction_id {
         if *transaction_id == id((old.partition, old.position)) {

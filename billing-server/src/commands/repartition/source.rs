@@ -126,7 +126,9 @@ impl Source {
             return Ok(vec![self.owner(row)?.home]);
         }
         match Kind::from_number(row.kind) {
-            Some(Kind::BooksClosed) if row.partition == 0 => (0..count).map(|number| Ok(i16::try_from(number)?)).collect(),
+            Some(Kind::BooksClosed) if row.partition == 0 => {
+                (0..count).map(|number| Ok(i16::try_from(number)?)).collect()
+            }
             Some(Kind::BooksClosed | Kind::Outcomes) => Ok(Vec::new()),
             _ => bail!("row {}-{} is of kind {}, which belongs to no account", row.partition, row.position, row.kind),
         }
@@ -135,14 +137,18 @@ impl Source {
     /// Whose row it is.
     pub(super) fn owner(&self, row: &JournalRow) -> anyhow::Result<&Owner> {
         let owner = self.owners.get(&(row.partition, row.account));
-        owner.with_context(|| format!("row {}-{} belongs to an account that does not exist", row.partition, row.position))
+        owner.with_context(|| {
+            format!("row {}-{} belongs to an account that does not exist", row.partition, row.position)
+        })
     }
 
     /// Refuses a copy of a database that was written while it was copied.
     pub(super) fn refuse_changes(&self, old: &Database) -> anyhow::Result<()> {
         for partition in &self.partitions {
             if old.read(|conn| journal::tail(conn, partition.number))?.as_ref() != Some(&partition.tail) {
-                bail!("the database was written while it was copied: stop every server and begin anew, in an empty database");
+                bail!(
+                    "the database was written while it was copied: stop every server and begin anew, in an empty database"
+                );
             }
         }
         Ok(())

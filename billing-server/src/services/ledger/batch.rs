@@ -1,6 +1,6 @@
 //! Batches of operations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use billing_proto::v1;
 use tonic::{Request, Response, Status};
@@ -78,8 +78,10 @@ async fn execute(
     let refused: Vec<Option<Refusal>> =
         items.into_iter().map(|item| item.map(|command| commands.push(command)).err()).collect();
     call.within(name_peers(engine, &mut commands)).await?;
-    let executed =
-        if commands.is_empty() { Vec::new() } else { engine.submit_all(commands, mode, Some(call.deadline)).await };
+    let mut executed = Vec::with_capacity(commands.len());
+    for commands in in_order(engine, commands, mode) {
+        executed.extend(engine.submit_all(commands, mode, Some(call.deadline)).await);
+    }
     refuse_as_a_whole(&executed)?;
     let mut executed = executed.into_iter();
     let lost = || Err(crate::status::fault("an operation of a batch was not answered"));
@@ -90,6 +92,37 @@ async fn execute(
             None => executed.next().unwrap_or_else(lost),
         })
         .collect())
+}
+
+/// Splits operations so that each sees the effects of those before it: what is submitted together touches either the same
+/// partitions, and is decided in its order, or others, and has nothing to see.
+fn in_order(engine: &Engine, commands: Vec<Command>, mode: Mode) -> Vec<Vec<Command>> {
+    if mode == Mode::Atomic {
+        // Decided as one, in its order.
+        return vec![commands];
+    }
+    let partitions_of = |command: &Command| command.account_ids().map(|id| engine.partition_of(id)).collect();
+    split(commands, partitions_of)
+}
+
+fn split<T>(items: Vec<T>, partitions_of: impl Fn(&T) -> BTreeSet<u16>) -> Vec<Vec<T>> {
+    let mut parts: Vec<Vec<T>> = Vec::new();
+    let mut together: Vec<BTreeSet<u16>> = Vec::new();
+    for item in items {
+        let touched = partitions_of(&item);
+        let collides = together.iter().any(|other| *other != touched && !other.is_disjoint(&touched));
+        if collides || parts.is_empty() {
+            parts.push(Vec::new());
+            together.clear();
+        }
+        if !together.contains(&touched) {
+            together.push(touched);
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(item);
+        }
+    }
+    parts
 }
 
 fn linked(culprit: usize) -> Refusal {
@@ -141,6 +174,20 @@ mod tests {
         assert_eq!(check(0), Err(Reason::BatchEmpty));
         assert_eq!(check(1000), Ok(()));
         assert_eq!(check(1001), Err(Reason::BatchTooLarge));
+    }
+
+    #[test]
+    fn operations_that_see_each_other_are_not_submitted_side_by_side() {
+        // Each item is the list of its partitions.
+        let split = |items: &[&[u16]]| {
+            let items = items.iter().map(|partitions| partitions.to_vec()).collect();
+            let parts = split(items, |partitions: &Vec<u16>| partitions.iter().copied().collect());
+            parts.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(split(&[]), Vec::<usize>::new());
+        assert_eq!(split(&[&[0], &[1], &[0], &[2]]), [4]);
+        assert_eq!(split(&[&[0], &[0, 1], &[1], &[2]]), [1, 1, 2]);
+        assert_eq!(split(&[&[0, 1], &[0, 1], &[2], &[2, 3]]), [3, 1]);
     }
 
     #[test]

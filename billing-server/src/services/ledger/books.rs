@@ -41,8 +41,11 @@ pub(super) async fn close(
     let until = found.finish_with(until)?;
     let command = operation::command(String::new(), key, Body::CloseBooks { until }, false);
     let outcome = engine.submit(call.sign(command), Some(call.deadline)).await?;
-    let mut positions: Vec<_> = outcome.rows.iter().map(|record| position::of(record)).collect();
-    positions.sort_unstable_by_key(|position| position.partition);
+    // Of partitions whose row is not in the answer, a position at which the closing is seen.
+    let mut positions = find::positions(engine);
+    for exact in outcome.rows.iter().map(|record| position::of(record)) {
+        positions.iter_mut().filter(|position| position.partition == exact.partition).for_each(|at| *at = exact);
+    }
     let replayed = outcome.replayed;
     Ok(Response::new(v1::CloseBooksResponse { until_date: until.to_string(), replayed, positions }))
 }

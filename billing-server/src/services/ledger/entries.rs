@@ -135,34 +135,64 @@ pub(super) async fn find(
     Ok(Response::new(response.await?))
 }
 
-/// A page over all partitions, by position and then by partition.
+/// A page over all partitions, in the order of recording.
 async fn find_page(
     engine: &Engine,
     filter: &NamedFilter,
     ascending: bool,
     page: &Page,
 ) -> Result<v1::FindEntriesResponse, Refusal> {
-    let after = page.cursor.as_deref().map(|_| cursor_of(page)).transpose()?;
+    let mut places = Places::of(page, engine.partitions())?;
     let mut records = Vec::new();
     for partition in 0..engine.partitions() {
         if let Some(numbered) = numbered(engine, partition, filter) {
             let walk = Walk { partition: find::number(partition), filter: numbered, ascending, limit: page.limit() };
-            let after = after.map(|after| walk.begins_after(after));
-            records.extend(walk.run(engine, filter, after).await?);
+            records.extend(walk.run(engine, filter, places.after(partition)).await?);
         }
     }
-    records.sort_unstable_by_key(|record| (record.row.position, record.row.partition));
+    // In a partition the order of recording is that of positions.
+    records.sort_unstable_by_key(|record| (record.row.recorded_at, record.row.partition));
     if !ascending {
         records.reverse();
     }
-    let next_page_token = page.cut(&mut records, |last| format!("{}/{}", last.row.position, last.row.partition));
+    for record in records.iter().take(page.size) {
+        places.pass(record.row.partition, record.row.position);
+    }
+    let next_page_token = page.cut(&mut records, |_| places.to_string());
     Ok(v1::FindEntriesResponse { entries: to_wire(&records)?, next_page_token })
 }
 
-/// The position and the partition where a page begins.
-fn cursor_of(page: &Page) -> Result<(i64, i16), Refusal> {
-    let cursor = page.number_and_name()?.and_then(|(position, name)| Some((position, name.parse().ok()?)));
-    cursor.ok_or_else(|| Refusal::field(Reason::PageTokenInvalid, "page_token", "page_token is damaged."))
+/// How far a list over all partitions has come in each: the position of the last entry shown, 0 for none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Places(Vec<i64>);
+
+impl Places {
+    /// Where a page begins.
+    fn of(page: &Page, partitions: u16) -> Result<Self, Refusal> {
+        let count = usize::from(partitions);
+        let Some(cursor) = &page.cursor else { return Ok(Self(vec![0; count])) };
+        let places: Option<Vec<i64>> = cursor.split('.').map(|place| place.parse().ok()).collect();
+        let places = places.filter(|places| places.len() == count && places.iter().all(|place| *place >= 0));
+        let damaged = || Refusal::field(Reason::PageTokenInvalid, "page_token", "page_token is damaged.");
+        places.map(Self).ok_or_else(damaged)
+    }
+
+    fn after(&self, partition: u16) -> Option<i64> {
+        self.0.get(usize::from(partition)).copied().filter(|place| *place > 0)
+    }
+
+    fn pass(&mut self, partition: i16, position: i64) {
+        if let Some(place) = usize::try_from(partition).ok().and_then(|partition| self.0.get_mut(partition)) {
+            *place = position;
+        }
+    }
+}
+
+impl std::fmt::Display for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let places: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&places.join("."))
+    }
 }
 
 /// The walk over one partition for a page.
@@ -174,16 +204,6 @@ struct Walk {
 }
 
 impl Walk {
-    /// The position after which this partition goes on, where the list ended at a position of some partition: those of
-    /// one position follow each other by partition.
-    fn begins_after(&self, (position, partition): (i64, i16)) -> i64 {
-        match (self.ascending, self.partition.cmp(&partition)) {
-            (true, std::cmp::Ordering::Greater) => position.saturating_sub(1),
-            (false, std::cmp::Ordering::Less) => position.saturating_add(1),
-            _ => position,
-        }
-    }
-
     /// Reads until the page is full or nothing is left: only entries of the currency named count.
     async fn run(self, engine: &Engine, named: &NamedFilter, mut after: Option<i64>) -> Result<Vec<Record>, Refusal> {
         let (partition, ascending, limit) = (self.partition, self.ascending, self.limit);
@@ -215,13 +235,25 @@ impl Walk {
 mod tests {
     use super::*;
 
+    fn page_at(cursor: Option<&str>) -> Page {
+        let mut page = page::page(&mut Violations::default(), 0, "", page::Query::of("x", &[]));
+        page.cursor = cursor.map(str::to_owned);
+        page
+    }
+
     #[test]
-    fn a_page_over_partitions_goes_on_where_the_last_one_ended() {
-        let walk = |partition, ascending| Walk { partition, filter: EntryFilter::default(), ascending, limit: 1 };
-        for (partition, ascending, after) in
-            [(0, true, 7), (1, true, 7), (2, true, 6), (0, false, 8), (1, false, 7), (2, false, 7)]
-        {
-            assert_eq!(walk(partition, ascending).begins_after((7, 1)), after, "{partition} {ascending}");
+    fn a_page_over_partitions_goes_on_where_the_last_one_ended_in_each() {
+        let mut places = Places(vec![0; 3]);
+        assert_eq!(Places::of(&page_at(None), 3), Ok(places.clone()));
+        for (partition, position) in [(1, 4), (0, 9), (1, 5)] {
+            places.pass(partition, position);
+        }
+        assert_eq!(places.to_string(), "9.5.0");
+        assert_eq!(Places::of(&page_at(Some("9.5.0")), 3), Ok(places.clone()));
+        assert_eq!([places.after(0), places.after(1), places.after(2)], [Some(9), Some(5), None]);
+        for damaged in ["9.5", "9.x.0", "-1.5.0", ""] {
+            let reason = Places::of(&page_at(Some(damaged)), 3).map_err(|refusal| refusal.reason);
+            assert_eq!(reason, Err(Reason::PageTokenInvalid), "{damaged}");
         }
     }
 }

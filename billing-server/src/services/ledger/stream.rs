@@ -23,6 +23,7 @@ use crate::domain::reason::{Reason, Refusal};
 use crate::engine::Engine;
 use crate::engine::command::Answer;
 use crate::services::{Call, Drain};
+use crate::status::{fault, of_transport};
 
 /// Groups under way at a time: enough for one to be decided while another is on its way to the disk.
 const MAX_GROUPS: usize = 4;
@@ -65,7 +66,7 @@ pub(super) fn post_stream(
     let end = stream::once(ended).filter_map(|end| async {
         match end {
             Ok(end) => end.err().map(Err),
-            Err(_) => Some(Err(crate::status::fault("a stream of operations was lost").into())),
+            Err(_) => Some(Err(fault("a stream of operations was lost").into())),
         }
     });
     Ok(Response::new(Box::pin(answers.chain(end))))
@@ -108,7 +109,7 @@ impl Pump {
                 // The client has sent something, or will send nothing more.
                 request = self.requests.next(), if is_open && self.lanes.len() < MAX_WAITING => {
                     is_open = request.is_some();
-                    request.map(|request| self.take(request?)).transpose()?.unwrap_or_default()
+                    request.map(|request| self.take(request.map_err(of_transport)?)).transpose()?.unwrap_or_default()
                 }
             };
             if !answers.is_empty() {
@@ -148,7 +149,7 @@ impl Pump {
             }
             if self.lanes.len() < MAX_WAITING && refused.len() < MAX_WAITING {
                 next = match self.requests.next().now_or_never() {
-                    Some(Some(request)) => Some(request?),
+                    Some(Some(request)) => Some(request.map_err(of_transport)?),
                     // The end is seen again by the caller of this.
                     Some(None) | None => None,
                 };
