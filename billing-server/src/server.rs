@@ -139,8 +139,13 @@ impl Server {
         result.context("the gRPC server failed")
     }
 
-    fn router<H: Health>(&self, health: HealthServer<H>) -> Result<tonic::transport::server::Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>> {
-        let routes = services::routes(&self.engine, &self.hub, self.drain.subscribe(), &self.settings)?.add_service(health);
+    fn router<H: Health>(
+        &self,
+        health: HealthServer<H>,
+    ) -> Result<tonic::transport::server::Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>>
+    {
+        let routes =
+            services::routes(&self.engine, &self.hub, self.drain.subscribe(), &self.settings)?.add_service(health);
         Ok(tonic::transport::Server::builder()
             .max_concurrent_streams(Some(STREAMS_A_CONNECTION))
             .initial_stream_window_size(STREAM_WINDOW)

@@ -211,7 +211,8 @@ pub fn update(head: &Head, current: &Account, update: &Update, now: Instant) -> 
 }
 
 fn check_limit(head: &Head, limit: Money, allow_below_use: bool) -> Result<(), Refusal> {
-    let with_limit = Amounts { credit_limit: limit, ..head.amounts }.checked().map_err(|refusal| head.named(refusal))?;
+    let with_limit =
+        Amounts { credit_limit: limit, ..head.amounts }.checked().map_err(|refusal| head.named(refusal))?;
     if allow_below_use || limit >= head.amounts.credit_limit || !with_limit.available().is_negative() {
         return Ok(());
     }

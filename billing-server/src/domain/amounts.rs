@@ -27,14 +27,9 @@ pub struct Amounts {
 impl Amounts {
     /// posted − held + credit limit + promised + not due (`rules.md`, Balance).
     pub fn available(&self) -> Money {
-        Money::from_micros(
-            self.posted.micros().saturating_sub(self.held.micros()).saturating_add(
-                self.credit_limit
-                    .micros()
-                    .saturating_add(self.promised.micros())
-                    .saturating_add(self.not_due.micros()),
-            ),
-        )
+        Money::from_micros(self.posted.micros().saturating_sub(self.held.micros()).saturating_add(
+            self.credit_limit.micros().saturating_add(self.promised.micros()).saturating_add(self.not_due.micros()),
+        ))
     }
 
     /// The unpaid rest of issued invoices, due or not.
@@ -86,7 +81,8 @@ impl Amounts {
     /// # Errors
     /// `BALANCE_OVERFLOW`.
     pub fn after_entry(self, amount: Money, is_bonus: bool) -> Result<Self, Refusal> {
-        let overflow = || Refusal::new(Reason::BalanceOverflow, "The balance would leave its range of ±9,000,000,000,000.");
+        let overflow =
+            || Refusal::new(Reason::BalanceOverflow, "The balance would leave its range of ±9,000,000,000,000.");
         let posted = self.posted.checked_add(amount).ok_or_else(overflow)?;
         let bonus = match (is_bonus, amount.is_negative()) {
             (true, _) | (false, true) => self.bonus.checked_add(amount).ok_or_else(overflow)?,
@@ -145,7 +141,10 @@ mod tests {
     #[test]
     fn a_balance_beyond_the_range_is_refused() {
         let full = Amounts { posted: Money::MAX, ..Amounts::default() };
-        assert_eq!(full.after_entry(Money::ONE_MICRO, false).map_err(|refusal| refusal.reason), Err(Reason::BalanceOverflow));
+        assert_eq!(
+            full.after_entry(Money::ONE_MICRO, false).map_err(|refusal| refusal.reason),
+            Err(Reason::BalanceOverflow)
+        );
         let limit = Amounts { posted: Money::MAX, credit_limit: Money::ONE_MICRO, ..Amounts::default() };
         assert_eq!(limit.checked().map_err(|refusal| refusal.reason), Err(Reason::BalanceOverflow));
     }

@@ -248,7 +248,11 @@ pub fn update(head: &Head, hold: &Hold, update: &Update, context: &Context) -> R
     if let Some(amount) = update.amount {
         if amount <= hold.captured {
             let captured = head.identity.format(hold.captured);
-            return Err(exceeds(head, &hold, format!("{captured} was captured already; hold more than that or release it.")));
+            return Err(exceeds(
+                head,
+                &hold,
+                format!("{captured} was captured already; hold more than that or release it."),
+            ));
         }
         difference = amount.checked_sub(hold.amount).unwrap_or(Money::MAX);
         hold.amount = amount;
@@ -313,7 +317,8 @@ pub fn capture(head: &Head, hold: &Hold, capture: &Capture, context: &Context) -
     let after = released.after_entry(amount.negated(), false).map_err(|refusal| head.named(refusal))?;
     let mut draft = Draft::of(Kind::Charge, after);
     draft.amount = amount.negated();
-    draft.counter = Some(capture.counter.clone().unwrap_or_else(|| ledger::default_counter(Kind::Charge, category.as_deref())));
+    draft.counter =
+        Some(capture.counter.clone().unwrap_or_else(|| ledger::default_counter(Kind::Charge, category.as_deref())));
     draft.category = category;
     draft.booking_date = Some(booking_date);
     draft.occurred_at = capture.occurred_at;

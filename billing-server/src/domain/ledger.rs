@@ -153,7 +153,10 @@ fn check_sequence(head: &Head, expected: Option<i64>) -> Result<(), Refusal> {
     match expected {
         Some(expected) if expected != head.entry_sequence => Err(Refusal::new(
             Reason::SequenceMismatch,
-            format!("The account's last entry is {}, not {expected}; read it again and decide anew.", head.entry_sequence),
+            format!(
+                "The account's last entry is {}, not {expected}; read it again and decide anew.",
+                head.entry_sequence
+            ),
         )
         .with("expected", expected)
         .with("found", head.entry_sequence)),

@@ -12,7 +12,7 @@ use super::command::{Answer, Job};
 use super::link::{Link, is_outage};
 use super::partition::{Partition, hash_of};
 use super::work::Work;
-use super::works::{Works, commands_of};
+use super::works::Works;
 use crate::domain::reason::{Reason, Refusal};
 
 /// How long to wait before a database that was away is tried again: doubled each time.
@@ -30,13 +30,12 @@ pub(super) struct Batch {
 impl Batch {
     /// The batch is committed: the state moves on and every caller is answered.
     pub(super) fn settle(self) {
-        let commands = commands_of(&self.jobs);
         for work in &self.works.parts {
             work.partition.merge(work);
             work.partition.set_down(false);
         }
         if let Some(work) = self.works.parts.first() {
-            work.partition.queue.took(commands, self.since);
+            work.partition.queue.took(self.since);
         }
         for (job, answers) in self.jobs.into_iter().zip(self.answers) {
             // A caller that has gone away needs no answer.

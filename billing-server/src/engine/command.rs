@@ -32,8 +32,12 @@ pub struct Command {
 pub enum Body {
     CreateAccount(Box<accounts::Create>),
     UpdateAccount(Box<accounts::Update>),
-    CloseAccount { etag: Option<String> },
-    ReopenAccount { etag: Option<String> },
+    CloseAccount {
+        etag: Option<String>,
+    },
+    ReopenAccount {
+        etag: Option<String>,
+    },
     AnonymizeAccount,
     Post(Box<ledger::Post>),
     Transfer(Box<ledger::Transfer>),
@@ -41,8 +45,12 @@ pub enum Body {
     PlaceHold(Box<holds::Place>),
     UpdateHold(Box<holds::Update>),
     CaptureHold(Box<holds::Capture>),
-    ReleaseHold { hold_id: String },
-    CloseBooks { until: NaiveDate },
+    ReleaseHold {
+        hold_id: String,
+    },
+    CloseBooks {
+        until: NaiveDate,
+    },
     /// Write down what time has made true of the account.
     Settle,
 }

@@ -9,6 +9,7 @@ use super::replay::{self, Remembered, content_of_command};
 use super::seal::key_hash;
 use super::work::{Stamp, Work};
 use super::works::Works;
+use crate::domain::accounts;
 use crate::domain::head::Head;
 use crate::domain::holds::{self, Hold};
 use crate::domain::instant::Instant;
@@ -16,7 +17,6 @@ use crate::domain::ledger::{self, Context, Original};
 use crate::domain::money::Money;
 use crate::domain::reason::{Reason, Refusal};
 use crate::domain::record::{Draft, Kind, Leg};
-use crate::domain::accounts;
 use crate::time::World;
 
 /// Decides the jobs of a batch.
@@ -46,8 +46,11 @@ impl Decider<'_> {
                 Err(refusal) => {
                     *self.works = before;
                     self.remember_refusal(command, &refusal);
-                    let linked = Refusal::new(Reason::LinkedItemFailed, format!("Operation {index} of the batch was refused; nothing was written."))
-                        .with("index", index);
+                    let linked = Refusal::new(
+                        Reason::LinkedItemFailed,
+                        format!("Operation {index} of the batch was refused; nothing was written."),
+                    )
+                    .with("index", index);
                     let mut answers: Vec<Answer> = commands.iter().map(|_| Err(linked.clone())).collect();
                     answers[index] = Err(refusal);
                     return answers;
@@ -77,7 +80,8 @@ impl Decider<'_> {
         match rows {
             Ok(rows) => {
                 // An account that is created once more is found, which uses no key up.
-                let is_keyed = |hash: [u8; 16]| rows.first().is_some_and(|row| row.row.key_hash.as_deref() == Some(&hash[..]));
+                let is_keyed =
+                    |hash: [u8; 16]| rows.first().is_some_and(|row| row.row.key_hash.as_deref() == Some(&hash[..]));
                 if let Some((_, hash)) = key.filter(|(_, hash)| is_keyed(*hash)) {
                     self.works.home(command).keys.insert(hash, Remembered::Rows(rows.clone()));
                 }
@@ -92,7 +96,8 @@ impl Decider<'_> {
     }
 
     fn remember_refusal(&mut self, command: &Command, refusal: &Refusal) {
-        let Some(key) = command.key.as_deref().filter(|_| refusal.reason.is_remembered() && !command.validate_only) else {
+        let Some(key) = command.key.as_deref().filter(|_| refusal.reason.is_remembered() && !command.validate_only)
+        else {
             return;
         };
         let clock = self.world.clock.now();
@@ -144,7 +149,9 @@ impl Decider<'_> {
                 refuse_taken(work, head, &place.hold_id)?;
                 vec![holds::place(head, place, context)?]
             }
-            Body::UpdateHold(update) => vec![holds::update(head, &*hold(work, head, &update.hold_id)?, update, context)?],
+            Body::UpdateHold(update) => {
+                vec![holds::update(head, &*hold(work, head, &update.hold_id)?, update, context)?]
+            }
             Body::CaptureHold(capture) => {
                 vec![holds::capture(head, &*hold(work, head, &capture.hold_id)?, capture, context)?]
             }
@@ -180,7 +187,9 @@ impl Decider<'_> {
             let first = work.created.get(&account).or_else(|| {
                 work.records.iter().find(|record| record.row.account == account && record.row.sequence == 1)
             });
-            let differs = first.map_or(Some("account_id".to_owned()), |first| replay::difference(command, head.secret.as_ref(), first));
+            let differs = first.map_or(Some("account_id".to_owned()), |first| {
+                replay::difference(command, head.secret.as_ref(), first)
+            });
             return match (first, differs) {
                 (Some(first), None) => Ok(vec![Arc::clone(first)]),
                 (_, differs) => Err(Refusal::new(
@@ -207,7 +216,8 @@ impl Decider<'_> {
     ) -> Result<Vec<Arc<Record>>, Refusal> {
         let days = crate::domain::calendar::days_from_epoch(until);
         if let Some(closed) = context.closed_until.filter(|closed| *closed > days) {
-            let closed = crate::domain::calendar::date_from_days(closed).map(|date| date.to_string()).unwrap_or_default();
+            let closed =
+                crate::domain::calendar::date_from_days(closed).map(|date| date.to_string()).unwrap_or_default();
             return Err(Refusal::new(
                 Reason::PeriodClosed,
                 format!("The books are closed until {closed} already; a closed period is not opened again."),
@@ -234,7 +244,10 @@ impl Decider<'_> {
         context: &Context,
         stamp: Stamp<'_>,
     ) -> Result<Vec<Arc<Record>>, Refusal> {
-        let (from_home, to_home) = (self.works.spread.partition_of(&command.account_id), self.works.spread.partition_of(&transfer.to_account_id));
+        let (from_home, to_home) = (
+            self.works.spread.partition_of(&command.account_id),
+            self.works.spread.partition_of(&transfer.to_account_id),
+        );
         let from = self.settled(from_home, &command.account_id, context.now)?;
         let to = self.settled(to_home, &transfer.to_account_id, context.now)?;
         let (mut out, incoming) = ledger::transfer(&from, &to, transfer, context)?;
@@ -282,12 +295,16 @@ impl Decider<'_> {
     fn original(&mut self, home: u16, head: &Head, sequence: i64) -> Result<(Original, Option<Leg>), Refusal> {
         let account = head.identity.account;
         let missing = || {
-            Refusal::new(Reason::EntryNotFound, format!("Account {} has no entry {sequence}.", head.identity.account_id))
-                .with("account_id", &head.identity.account_id)
-                .with("sequence", sequence)
+            Refusal::new(
+                Reason::EntryNotFound,
+                format!("Account {} has no entry {sequence}.", head.identity.account_id),
+            )
+            .with("account_id", &head.identity.account_id)
+            .with("sequence", sequence)
         };
         let work = self.works.part(home).ok_or_else(missing)?;
-        let in_batch = work.records.iter().find(|record| (record.row.account, record.row.sequence) == (account, sequence));
+        let in_batch =
+            work.records.iter().find(|record| (record.row.account, record.row.sequence) == (account, sequence));
         let record = in_batch.or_else(|| work.originals.get(&(account, sequence)).and_then(Option::as_ref));
         let record = record.filter(|record| record.kind.is_entry()).ok_or_else(missing)?;
         let payload = record.payload();
@@ -331,7 +348,9 @@ impl Decider<'_> {
         first_draft.payload.peer = Some(second_leg);
         second_draft.payload.peer = Some(first_leg);
         let mut write = |head: &Head, draft: Draft, stamp: Stamp<'_>| {
-            self.works.part(head.identity.partition).and_then(|work| work.write(head.identity.account, draft, now, stamp))
+            self.works
+                .part(head.identity.partition)
+                .and_then(|work| work.write(head.identity.account, draft, now, stamp))
         };
         let first = write(first, first_draft, stamp);
         let second = write(second, second_draft, Stamp { key: None, ..stamp });
@@ -370,8 +389,7 @@ fn head_of<'a>(work: &'a Work, account: i64, account_id: &str) -> Result<&'a Hea
 
 /// The refusal of an account that does not exist.
 pub(super) fn not_found(account_id: &str) -> Refusal {
-    Refusal::new(Reason::AccountNotFound, format!("There is no account {account_id}."))
-        .with("account_id", account_id)
+    Refusal::new(Reason::AccountNotFound, format!("There is no account {account_id}.")).with("account_id", account_id)
 }
 
 fn find_hold(work: &Work, head: &Head, hold_id: &str) -> Option<Arc<Hold>> {

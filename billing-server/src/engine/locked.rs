@@ -192,7 +192,9 @@ impl Writer {
             (Err(error), Some(batch), _) if is_written && is_outage(&error) => Try::Unknown(batch),
             (Err(error), Some(batch), _) => Try::Failed(batch.jobs, error),
             (Err(error), None, jobs) => Try::Failed(jobs.unwrap_or_default(), error),
-            (Ok(()), None, jobs) => Try::Failed(jobs.unwrap_or_default(), DbError::Invariant("nothing decided".to_owned())),
+            (Ok(()), None, jobs) => {
+                Try::Failed(jobs.unwrap_or_default(), DbError::Invariant("nothing decided".to_owned()))
+            }
         }
     }
 
@@ -237,7 +239,10 @@ fn refuse_all(jobs: Vec<Job>, refusal: &Refusal) {
 }
 
 fn contention() -> Refusal {
-    Refusal::new(Reason::Contention, "The database would not take the change after several tries; repeat it with the same key.")
+    Refusal::new(
+        Reason::Contention,
+        "The database would not take the change after several tries; repeat it with the same key.",
+    )
 }
 
 fn read_only() -> Refusal {

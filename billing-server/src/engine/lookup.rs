@@ -37,10 +37,8 @@ pub(super) fn gather(
     let commands = || jobs.iter().flat_map(|job| &job.commands);
     for work in &mut works.parts {
         let number = work.partition.number;
-        let ids: HashSet<&str> = commands()
-            .flat_map(Command::account_ids)
-            .filter(|id| works.spread.partition_of(id) == number)
-            .collect();
+        let ids: HashSet<&str> =
+            commands().flat_map(Command::account_ids).filter(|id| works.spread.partition_of(id) == number).collect();
         gather_heads(conn, work, running, &ids)?;
     }
     gather_keys(conn, works, running, commands())?;
@@ -123,8 +121,9 @@ fn unreadable(what: &str, account_id: &str) -> DbError {
 fn head_of(row: HeadRow, open_holds: Vec<Arc<Hold>>) -> Result<Head, DbError> {
     let HeadRow { account, last } = row;
     let id = account.account_id.clone();
-    let identity = identity_of(account.partition, account.account, account.account_id, account.customer_id, &account.currency)
-        .ok_or_else(|| unreadable("currency", &id))?;
+    let identity =
+        identity_of(account.partition, account.account, account.account_id, account.customer_id, &account.currency)
+            .ok_or_else(|| unreadable("currency", &id))?;
     let money = |micros: Option<i64>| Money::from_micros(micros.unwrap_or(0));
     let is_entry = matches!(last.kind, 1..=13);
     Ok(Head {
@@ -285,7 +284,9 @@ fn gather_details(
 }
 
 fn gather_created(conn: &mut Conn<'_>, work: &mut Work, running: Option<&Work>, account: i64) -> Result<(), DbError> {
-    let running = running.and_then(|running| running.records.iter().find(|record| record.row.account == account && record.row.sequence == 1));
+    let running = running.and_then(|running| {
+        running.records.iter().find(|record| record.row.account == account && record.row.sequence == 1)
+    });
     if let Some(record) = running {
         work.created.insert(account, Arc::clone(record));
     } else if let Some(row) = journal::row_of(conn, work.partition.db_number(), account, 1)? {
@@ -316,7 +317,14 @@ fn gather_texts(conn: &mut Conn<'_>, work: &mut Work, account: i64) -> Result<()
     let mut digests = Vec::new();
     let mut after = 0;
     loop {
-        let rows = journal::rows_of_account(conn, work.partition.db_number(), account, after, i64::MAX, super::partition::PAGE)?;
+        let rows = journal::rows_of_account(
+            conn,
+            work.partition.db_number(),
+            account,
+            after,
+            i64::MAX,
+            super::partition::PAGE,
+        )?;
         let Some(last) = rows.last() else { break };
         after = last.sequence;
         digests.extend(rows.iter().filter_map(|row: &JournalRow| {

@@ -108,7 +108,7 @@ impl Engine {
         let heads = NonZeroUsize::new(settings.heads.get() / usize::from(count)).unwrap_or(NonZeroUsize::MIN);
         let partitions = (0..count)
             .map(|number| {
-                let queue = Queue::new(settings.limits);
+                let queue = Queue::new(settings.limits, settings.max_batch);
                 database.read(|conn| Partition::load(conn, number, queue, heads, Arc::clone(sink))).map(Arc::new)
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -136,7 +136,12 @@ impl Engine {
             threads.extend(started.map_err(|error| DbError::Invariant(format!("cannot start a thread: {error}")))?);
         }
         let freshness = shared.partitions.iter().map(|_| Freshness::default()).collect();
-        Ok(Self { shared, freshness: Arc::new(freshness), threads: Arc::new(Mutex::new(threads)), skewed: Arc::default() })
+        Ok(Self {
+            shared,
+            freshness: Arc::new(freshness),
+            threads: Arc::new(Mutex::new(threads)),
+            skewed: Arc::default(),
+        })
     }
 
     /// Takes no more commands, finishes what waits, and stops the writers. Blocks.

@@ -353,7 +353,9 @@ impl Partition {
         if !missing.is_empty() {
             for account in accounts::get_by_numbers(conn, self.db_number(), &missing)? {
                 let number = account.account;
-                if let Some(identity) = identity_of(account.partition, number, account.account_id, account.customer_id, &account.currency) {
+                if let Some(identity) =
+                    identity_of(account.partition, number, account.account_id, account.customer_id, &account.currency)
+                {
                     identities.insert(number, Arc::new(identity));
                 }
             }

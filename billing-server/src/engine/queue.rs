@@ -43,8 +43,9 @@ struct Waiting {
     closed: bool,
     /// Nobody takes any more.
     ended: bool,
-    /// Smoothed time a command takes, in nanoseconds.
-    nanos_a_command: u64,
+    /// Smoothed time from deciding a batch to its answers.
+    batch_time: Duration,
+    max_batch: usize,
 }
 
 /// The tasks that wait for a writer. Closing it refuses what comes later; what waits is still done.
@@ -57,8 +58,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, waiting: Mutex::default(), filled: Condvar::new(), room: Notify::new() }
+    pub(super) fn new(limits: Limits, max_batch: usize) -> Self {
+        let waiting = Waiting { max_batch, ..Waiting::default() };
+        Self { limits, waiting: Mutex::new(waiting), filled: Condvar::new(), room: Notify::new() }
     }
 
     /// Puts a job at the end.
@@ -132,12 +134,10 @@ impl Queue {
         }
     }
 
-    /// Tells how long `commands` commands took, for the estimate of the wait.
-    pub(super) fn took(&self, commands: usize, since: Instant) {
-        let Ok(count) = u64::try_from(commands.max(1)) else { return };
-        let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX) / count;
+    /// Tells when the batch just answered was taken up, for the estimate of the wait.
+    pub(super) fn took(&self, since: Instant) {
         let mut waiting = self.waiting.lock();
-        waiting.nanos_a_command = waiting.nanos_a_command / 8 * 7 + nanos / 8;
+        waiting.batch_time = waiting.batch_time / 8 * 7 + since.elapsed() / 8;
     }
 
     /// Whether no more jobs are taken.
@@ -170,7 +170,9 @@ pub(super) enum Taken {
 
 impl Waiting {
     fn wait(&self) -> Duration {
-        Duration::from_nanos(self.nanos_a_command.saturating_mul(self.commands as u64))
+        // What waits goes in batches: one of a few commands takes nearly as long as a full one.
+        let batches = u32::try_from(self.commands.div_ceil(self.max_batch.max(1))).unwrap_or(u32::MAX);
+        self.batch_time.saturating_mul(batches)
     }
 
     fn take(&mut self, max: usize) -> Option<Taken> {
@@ -207,6 +209,9 @@ pub(super) fn shutting_down() -> Refusal {
 }
 
 fn overloaded(wait: Duration) -> Refusal {
-    Refusal::new(Reason::Overloaded, "Too many commands wait already; repeat this one, with the same key, a little later.")
-        .with("retry_after_ms", wait.as_millis())
+    Refusal::new(
+        Reason::Overloaded,
+        "Too many commands wait already; repeat this one, with the same key, a little later.",
+    )
+    .with("retry_after_ms", wait.as_millis())
 }

@@ -43,7 +43,12 @@ impl Engine {
         }
         let number = freshness.started.fetch_add(1, Ordering::AcqRel) + 1;
         let owner = Arc::clone(owner);
-        let result = self.read({ let owner = Arc::clone(&owner); move |conn| owner.catch_up(conn) }).await;
+        let result = self
+            .read({
+                let owner = Arc::clone(&owner);
+                move |conn| owner.catch_up(conn)
+            })
+            .await;
         match result {
             Ok(_) => {
                 owner.set_down(false);

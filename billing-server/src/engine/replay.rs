@@ -218,7 +218,10 @@ fn update_fields(update: &crate::domain::accounts::Update) -> Fields {
         ("locale", optional(update.locale.as_ref())),
         ("billing_mode", optional(update.billing_mode.map(|mode| format!("{mode:?}")))),
         ("credit_limit", optional(update.credit_limit)),
-        ("payment_terms_days", optional(set(update.payment_terms_days.map(|days| days.map_or_else(String::new, |days| days.to_string()))))),
+        (
+            "payment_terms_days",
+            optional(set(update.payment_terms_days.map(|days| days.map_or_else(String::new, |days| days.to_string())))),
+        ),
         ("policy_id", optional(set(update.policy_id.clone().map(Option::unwrap_or_default)))),
         ("metadata_set", plain(if update.metadata.is_some() { "true" } else { "" })),
     ];

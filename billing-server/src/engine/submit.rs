@@ -74,7 +74,8 @@ impl Engine {
     ) -> Vec<Answer> {
         let count = commands.len();
         let all = |refusal: &Refusal| -> Vec<Answer> { (0..count).map(|_| Err(refusal.clone())).collect() };
-        let Some(leader) = partitions.first().and_then(|number| self.shared.partitions.get(usize::from(*number))) else {
+        let Some(leader) = partitions.first().and_then(|number| self.shared.partitions.get(usize::from(*number)))
+        else {
             return Vec::new();
         };
         if leader.is_down() {

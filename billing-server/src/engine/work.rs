@@ -174,7 +174,14 @@ impl Work {
     }
 
     /// Writes the first row of a new account.
-    pub(super) fn open(&mut self, account_id: &str, draft: Draft, secret: [u8; 32], now: Instant, stamp: Stamp<'_>) -> Option<Arc<Record>> {
+    pub(super) fn open(
+        &mut self,
+        account_id: &str,
+        draft: Draft,
+        secret: [u8; 32],
+        now: Instant,
+        stamp: Stamp<'_>,
+    ) -> Option<Arc<Record>> {
         let settings = draft.payload.account.clone()?;
         let account = self.at.position + 1;
         let identity = Arc::new(Identity {

@@ -46,7 +46,8 @@ impl Works {
     /// The part that a command's key and first row belong to. A job is only ever given to works over its partitions, so
     /// the part is there; the first one stands for what belongs to no account.
     pub(super) fn home(&mut self, command: &Command) -> &mut Work {
-        let number = if command.account_id.is_empty() { None } else { Some(self.spread.partition_of(&command.account_id)) };
+        let number =
+            if command.account_id.is_empty() { None } else { Some(self.spread.partition_of(&command.account_id)) };
         let index = number
             .and_then(|number| self.parts.iter().position(|work| work.partition.number == number))
             .unwrap_or_default();

@@ -189,7 +189,10 @@ fn start(jobs: Vec<Job>) -> Vec<Job> {
         .filter_map(|job| {
             job.stage.start();
             if job.is_abandoned() {
-                job.refuse(&Refusal::new(Reason::DeadlineExceeded, "The deadline passed before the work was started.").with("started", false));
+                job.refuse(
+                    &Refusal::new(Reason::DeadlineExceeded, "The deadline passed before the work was started.")
+                        .with("started", false),
+                );
                 return None;
             }
             Some(job)
