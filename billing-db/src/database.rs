@@ -116,6 +116,20 @@ impl Database {
         })
     }
 
+    /// Lets the database learn how large the tables are. A plan made while they were empty reads all of them, and it is
+    /// kept until the statistics change: so they are renewed while a journal is young and grows by large factors.
+    pub fn analyze(&self) -> Result<(), DbError> {
+        let mut owned = self.connect(None)?;
+        match &mut owned.conn() {
+            Conn::Postgres(c) => c.batch_execute(
+                "analyze journal; analyze accounts; analyze holds; analyze names; analyze outcomes; analyze due;
+                 analyze reversals",
+            )?,
+            Conn::Sqlite(c) => c.batch_execute("pragma analysis_limit = 1000; analyze")?,
+        }
+        Ok(())
+    }
+
     /// On SQLite, moves what readers no longer need from the write-ahead log into the database, beside reads and writes;
     /// writers never do so themselves. Nothing on PostgreSQL.
     pub fn checkpoint(&self) -> Result<(), DbError> {

@@ -97,9 +97,11 @@ pub fn load_by_ids(conn: &mut Conn<'_>, partition: i16, ids: &[&str]) -> Result<
     impl StatementId for HeadsByIds {}
     const POSTGRES: &str = concat!(
         head_columns!(),
-        "from accounts a",
-        postgres_last!(),
-        " where a.partition = $1 and a.account_id = any($2)"
+        "from (select $1::smallint) p(partition), unnest($2::text[]) i(account_id)
+        cross join lateral (
+            select * from accounts x where x.partition = $1 and x.account_id = i.account_id limit 1
+        ) a",
+        postgres_last!()
     );
     const SQLITE: &str = concat!(
         head_columns!(),
@@ -125,9 +127,9 @@ pub fn load_by_accounts(conn: &mut Conn<'_>, partition: i16, accounts: &[i64]) -
     impl StatementId for HeadsByAccounts {}
     const POSTGRES: &str = concat!(
         head_columns!(),
-        "from accounts a",
-        postgres_last!(),
-        " where a.partition = $1 and a.account = any($2)"
+        "from (select $1::smallint) p(partition), unnest($2::bigint[]) i(account)
+        cross join lateral (select * from accounts x where x.partition = $1 and x.account = i.account limit 1) a",
+        postgres_last!()
     );
     const SQLITE: &str = concat!(
         head_columns!(),

@@ -2,10 +2,15 @@
 
 use diesel::prelude::*;
 
-use crate::backend::{Backend, Conn, on_backend};
+use crate::backend::Conn;
 use crate::error::DbError;
+use crate::journal::journal_columns;
 use crate::rows::{JournalRow, OutcomeRow};
 use crate::schema::{journal, outcomes};
+use crate::statement::{Statement, StatementId, Value};
+
+/// How many values one list of SQLite may hold.
+const SQLITE_AT_ONCE: usize = 1_000;
 
 /// What is known of some keys: the first row of each command that was done, and the refusals remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,27 +24,56 @@ pub struct Found {
 /// What is known of the keys with these hashes.
 pub fn find(conn: &mut Conn<'_>, partition: i16, hashes: &[[u8; 16]]) -> Result<Found, DbError> {
     let hashes: Vec<&[u8]> = hashes.iter().map(<[u8; 16]>::as_slice).collect();
-    // One array on PostgreSQL; a list of values on SQLite, which bounds how many there may be.
-    let at_once = match conn.backend() {
-        Backend::Postgres => hashes.len().max(1),
-        Backend::Sqlite => 1_000,
-    };
+    match conn {
+        Conn::Postgres(c) => find_postgres(c, partition, &hashes),
+        Conn::Sqlite(c) => find_sqlite(c, partition, &hashes),
+    }
+}
+
+/// One look-up of the index a key, whatever the planner believes of the table: a list of keys it may answer by reading
+/// the whole index instead, if it made its plan before there were keys.
+fn find_postgres(c: &mut PgConnection, partition: i16, hashes: &[&[u8]]) -> Result<Found, DbError> {
+    struct RowsByKey;
+    impl StatementId for RowsByKey {}
+    struct OutcomesByKey;
+    impl StatementId for OutcomesByKey {}
+    const ROWS: &str = concat!(
+        "select ",
+        journal_columns!(),
+        " from (select $1::smallint) p(partition), unnest($2::bytea[]) k(key_hash)
+        cross join lateral (
+            select * from journal l where l.partition = $1 and l.key_hash = k.key_hash limit 1
+        ) j"
+    );
+    const OUTCOMES: &str = "select o.partition, o.account, o.key_hash, o.recorded_at, o.reason, o.content, o.details
+        from (select $1::smallint) p(partition), unnest($2::bytea[]) k(key_hash)
+        cross join lateral (
+            select * from outcomes l where l.partition = $1 and l.key_hash = k.key_hash limit 1
+        ) o";
+    let values = [Value::SmallInt(partition), Value::Binaries(hashes)];
+    Ok(Found {
+        rows: Statement::<_, journal::SqlType>::new(RowsByKey, ROWS, &values).load(c)?,
+        outcomes: Statement::<_, outcomes::SqlType>::new(OutcomesByKey, OUTCOMES, &values).load(c)?,
+    })
+}
+
+fn find_sqlite(c: &mut SqliteConnection, partition: i16, hashes: &[&[u8]]) -> Result<Found, DbError> {
     let mut found = Found::default();
-    for chunk in hashes.chunks(at_once) {
-        on_backend!(conn, |c| {
-            let rows = journal::table
+    for chunk in hashes.chunks(SQLITE_AT_ONCE) {
+        found.rows.extend(
+            journal::table
                 .filter(journal::partition.eq(partition))
                 .filter(journal::key_hash.eq_any(chunk))
                 .select(JournalRow::as_select())
-                .load(c)?;
-            let outcomes = outcomes::table
+                .load(c)?,
+        );
+        found.outcomes.extend(
+            outcomes::table
                 .filter(outcomes::partition.eq(partition))
                 .filter(outcomes::key_hash.eq_any(chunk))
                 .select(OutcomeRow::as_select())
-                .load(c)?;
-            found.rows.extend(rows);
-            found.outcomes.extend(outcomes);
-        });
+                .load(c)?,
+        );
     }
     Ok(found)
 }

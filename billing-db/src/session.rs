@@ -54,6 +54,10 @@ pub(crate) fn open_postgres(url: &str, statement_timeout: Option<Duration>) -> R
          set synchronous_commit = on;
          set jit = off;"
     ))?;
+    if statement_timeout.is_some() {
+        // Every statement of the service has an index; a plan made on an empty table must not forget it.
+        c.batch_execute("set enable_seqscan = off")?;
+    }
     // Errors are told apart by their English text where diesel hides the SQLSTATE. Only some roles may set the language.
     if let Err(error) = c.batch_execute("set lc_messages = 'C'") {
         tracing::debug!(%error, "the language of the database's messages stays as it is");
