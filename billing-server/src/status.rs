@@ -13,6 +13,8 @@ use crate::domain::reason::{Class, Reason, Refusal, Violation};
 
 /// What a refusal names an estimate of the wait by; told as `RetryInfo`, not as metadata.
 const RETRY_AFTER_MS: &str = "retry_after_ms";
+/// What a refusal names the type of the thing that is taken by; told as `ResourceInfo`, not as metadata.
+const RESOURCE_TYPE: &str = "resource_type";
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "billing";
 /// Details travel in a header, which clients bound (8 KiB in some), so neither a list nor a text may fill it.
@@ -183,19 +185,21 @@ fn retry_delay(refusal: &Refusal) -> Option<Duration> {
 }
 
 /// The type and the name of the thing that is missing or taken.
-fn resource_of(refusal: &Refusal) -> (&'static str, String) {
+fn resource_of(refusal: &Refusal) -> (String, String) {
     let named = |key: &str| refusal.metadata.get(key).map(|name| clip(name)).unwrap_or_default();
     match refusal.reason {
-        Reason::AccountNotFound => ("billing.v1.Account", named("account_id")),
-        Reason::EntryNotFound => ("billing.v1.Entry", format!("{}/{}", named("account_id"), named("sequence"))),
-        Reason::HoldNotFound => ("billing.v1.Hold", format!("{}/{}", named("account_id"), named("hold_id"))),
-        _ => ("", named("id")),
+        Reason::AccountNotFound => ("billing.v1.Account".to_owned(), named("account_id")),
+        Reason::EntryNotFound => {
+            ("billing.v1.Entry".to_owned(), format!("{}/{}", named("account_id"), named("sequence")))
+        }
+        Reason::HoldNotFound => ("billing.v1.Hold".to_owned(), format!("{}/{}", named("account_id"), named("hold_id"))),
+        _ => (named(RESOURCE_TYPE), named("id")),
     }
 }
 
 /// The metadata of `ErrorInfo`. The field at fault always stands in it.
 fn metadata_of(refusal: &Refusal, operation: &str) -> HashMap<String, String> {
-    let told = refusal.metadata.iter().filter(|(key, _)| *key != RETRY_AFTER_MS);
+    let told = refusal.metadata.iter().filter(|(key, _)| *key != RETRY_AFTER_MS && *key != RESOURCE_TYPE);
     let mut metadata: HashMap<_, _> = told.map(|(key, value)| (key.clone(), clip(value))).collect();
     if refusal.reason.class() == Class::Invalid
         && let Some(violation) = refusal.violations.first()

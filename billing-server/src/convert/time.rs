@@ -7,7 +7,7 @@ use prost_types::Timestamp;
 
 use super::violations::Violations;
 use crate::domain::calendar;
-use crate::domain::holds::Expiry;
+use crate::domain::holds::{Expiry, MAX_TTL};
 use crate::domain::instant::Instant;
 use crate::domain::reason::Reason;
 
@@ -36,7 +36,9 @@ pub fn expires_at(violations: &mut Violations, timestamp: Timestamp) -> Option<E
 pub fn ttl(violations: &mut Violations, duration: prost_types::Duration) -> Option<Expiry> {
     let ttl = Duration::try_from(duration).ok().filter(|ttl| !ttl.is_zero());
     if ttl.is_none() {
-        violations.add(Reason::HoldExpiryOutOfRange, "ttl", "A hold ends after now: ttl must be above zero.");
+        let description = "A hold ends after now: ttl must be above zero.";
+        let max = format!("{}s", MAX_TTL.as_secs());
+        violations.add_with(Reason::HoldExpiryOutOfRange, "ttl", description, &[("min", &"0.000001s"), ("max", &max)]);
     }
     ttl.map(Expiry::After)
 }

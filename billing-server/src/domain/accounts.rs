@@ -171,7 +171,7 @@ pub fn etag_of(version: i64) -> String {
 /// # Errors
 /// `ACCOUNT_ANONYMIZED`, `ACCOUNT_CLOSED`, `CURRENCY_MISMATCH`, `ETAG_MISMATCH`, `LIMIT_BELOW_USE`, `BALANCE_OVERFLOW`.
 pub fn update(head: &Head, current: &Account, update: &Update, now: Instant) -> Result<Draft, Refusal> {
-    head.check_currency(update.credit_limit_currency, "account.credit_limit")?;
+    head.check_currency(update.credit_limit_currency, "account.credit_limit.currency_code")?;
     head.check_open()?;
     check_etag(head, update.etag.as_deref())?;
     let mut account = current.clone();

@@ -188,7 +188,7 @@ pub struct Place {
 /// # Errors
 /// `CURRENCY_MISMATCH`, `ACCOUNT_CLOSED`, `HOLD_EXPIRY_OUT_OF_RANGE`, `QUOTA_EXCEEDED`, `INSUFFICIENT_FUNDS`, `BALANCE_OVERFLOW`.
 pub fn place(head: &Head, place: &Place, context: &Context) -> Result<Draft, Refusal> {
-    head.check_currency(place.currency, "amount")?;
+    head.check_currency(place.currency, "amount.currency_code")?;
     head.check_open()?;
     let expires_at = place.expiry.unwrap_or(Expiry::After(DEFAULT_TTL)).resolve(context.now)?;
     if head.open_holds.len() >= MAX_OPEN_HOLDS {
@@ -237,7 +237,7 @@ pub struct Update {
 /// `CURRENCY_MISMATCH`, `ACCOUNT_CLOSED`, the states of the hold, `HOLD_EXPIRY_OUT_OF_RANGE`, `CAPTURE_EXCEEDS_HOLD`,
 /// `INSUFFICIENT_FUNDS`.
 pub fn update(head: &Head, hold: &Hold, update: &Update, context: &Context) -> Result<Draft, Refusal> {
-    head.check_currency(update.currency, "amount")?;
+    head.check_currency(update.currency, "amount.currency_code")?;
     head.check_open()?;
     hold.check_open(context.now)?;
     let mut hold = hold.clone();
@@ -293,7 +293,7 @@ pub struct Capture {
 /// # Errors
 /// `CURRENCY_MISMATCH`, `ACCOUNT_CLOSED`, `PERIOD_CLOSED`, the states of the hold, `CAPTURE_EXCEEDS_HOLD`, `BALANCE_OVERFLOW`.
 pub fn capture(head: &Head, hold: &Hold, capture: &Capture, context: &Context) -> Result<Draft, Refusal> {
-    head.check_currency(capture.currency, "amount")?;
+    head.check_currency(capture.currency, "amount.currency_code")?;
     head.check_open()?;
     let booking_date = ledger::booking_date(head, capture.occurred_at, context)?;
     hold.check_open(context.now)?;

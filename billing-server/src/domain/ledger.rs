@@ -118,7 +118,7 @@ pub fn check_tax(tax: Option<&Tax>, amount: Money) -> Result<(), Refusal> {
 /// In this order: `CURRENCY_MISMATCH`, `ACCOUNT_ANONYMIZED`, `ACCOUNT_CLOSED`, `OCCURRED_AT_OUT_OF_RANGE`, `PERIOD_CLOSED`,
 /// `SEQUENCE_MISMATCH`, `WRITE_OFF_EXCEEDS_DEBT`, `INSUFFICIENT_OWN_FUNDS`, `INSUFFICIENT_FUNDS`, `BALANCE_OVERFLOW`.
 pub fn post(head: &Head, post: &Post, context: &Context) -> Result<Draft, Refusal> {
-    head.check_currency(post.currency, "amount")?;
+    head.check_currency(post.currency, "amount.currency_code")?;
     head.check_open()?;
     let booking_date = booking_date(head, post.occurred_at, context)?;
     check_sequence(head, post.expected_sequence)?;
@@ -211,7 +211,7 @@ pub struct Transfer {
 /// `CURRENCY_MISMATCH`, `ACCOUNT_CLOSED`, `OCCURRED_AT_OUT_OF_RANGE`, `PERIOD_CLOSED`, `SEQUENCE_MISMATCH`,
 /// `INSUFFICIENT_OWN_FUNDS`, `BALANCE_OVERFLOW`.
 pub fn transfer(from: &Head, to: &Head, transfer: &Transfer, context: &Context) -> Result<(Draft, Draft), Refusal> {
-    from.check_currency(transfer.currency, "amount")?;
+    from.check_currency(transfer.currency, "amount.currency_code")?;
     from.check_currency(Some(to.identity.currency), "to_account_id")?;
     from.check_open()?;
     to.check_open()?;
@@ -313,7 +313,7 @@ pub fn reverse(
     reverse: &Reverse,
     context: &Context,
 ) -> Result<Draft, Refusal> {
-    head.check_currency(reverse.currency, "amount")?;
+    head.check_currency(reverse.currency, "amount.currency_code")?;
     head.check_open()?;
     let booking_date = booking_date(head, None, context)?;
     let signed = if original.amount.is_negative() { amount } else { amount.negated() };

@@ -116,6 +116,8 @@ pub struct Job {
     pub commands: Vec<Command>,
     /// Together or each by itself.
     pub mode: Mode,
+    /// Only say what would become of them, each on top of those before it.
+    pub trial: bool,
     /// The partitions it touches, ascending; the first one's writer leads.
     pub partitions: Vec<u16>,
     /// Not started after this.

@@ -30,10 +30,15 @@ pub(super) struct Decider<'a> {
 impl Decider<'_> {
     /// The answers to a job's commands, in their order.
     pub(super) fn job(&mut self, job: &Job) -> Vec<Answer> {
-        match job.mode {
+        let before = job.trial.then(|| self.works.clone());
+        let answers = match job.mode {
             Mode::Independent => job.commands.iter().map(|command| self.command(command)).collect(),
             Mode::Atomic => self.atomic(&job.commands),
+        };
+        if let Some(before) = before {
+            *self.works = before;
         }
+        answers
     }
 
     /// All or nothing: at the first refusal everything is taken back, and only the refusal is remembered.
@@ -69,24 +74,29 @@ impl Decider<'_> {
             let secret = work.head(&command.account_id).and_then(|head| head.secret);
             return replay::answer(command, secret.as_ref(), remembered);
         }
+        let last = work.at.position;
+        // An account that is created once more is found: its row is an earlier one.
+        let outcome = |rows: Vec<Arc<Record>>| {
+            let replayed = rows.first().is_some_and(|row| row.row.position <= last);
+            Outcome { rows, replayed }
+        };
         if command.validate_only {
             let before = self.works.clone();
             let answer = self.apply(command, Stamp::default());
             *self.works = before;
-            return answer.map(|rows| Outcome { rows, replayed: false });
+            return answer.map(outcome);
         }
         let principal = command.principal.clone();
         let rows = self.apply(command, Stamp { key, principal: principal.as_ref() });
         match rows {
             Ok(rows) => {
-                // An account that is created once more is found, which uses no key up.
+                // What is found uses no key up.
                 let is_keyed =
                     |hash: [u8; 16]| rows.first().is_some_and(|row| row.row.key_hash.as_deref() == Some(&hash[..]));
                 if let Some((_, hash)) = key.filter(|(_, hash)| is_keyed(*hash)) {
                     self.works.home(command).keys.insert(hash, Remembered::Rows(rows.clone()));
                 }
-                let replayed = rows.first().is_some_and(|row| !self.works.home(command).wrote(row));
-                Ok(Outcome { rows, replayed })
+                Ok(outcome(rows))
             }
             Err(refusal) => {
                 self.remember_refusal(command, &refusal);
@@ -197,6 +207,7 @@ impl Decider<'_> {
                     format!("Account {} exists already and is another one; choose another id.", command.account_id),
                 )
                 .with("id", &command.account_id)
+                .with("resource_type", "billing.v1.Account")
                 .with("field", differs.unwrap_or_default())),
             };
         }
@@ -215,14 +226,17 @@ impl Decider<'_> {
         stamp: Stamp<'_>,
     ) -> Result<Vec<Arc<Record>>, Refusal> {
         let days = crate::domain::calendar::days_from_epoch(until);
+        if context.closed_until == Some(days) {
+            return Ok(Vec::new());
+        }
         if let Some(closed) = context.closed_until.filter(|closed| *closed > days) {
             let closed =
                 crate::domain::calendar::date_from_days(closed).map(|date| date.to_string()).unwrap_or_default();
-            return Err(Refusal::new(
-                Reason::PeriodClosed,
-                format!("The books are closed until {closed} already; a closed period is not opened again."),
-            )
-            .with("closed_until", closed));
+            let description =
+                format!("The books are closed until {closed} already; a closed period is not opened again.");
+            return Err(Refusal::field(Reason::DateRangeInvalid, "until_date", description)
+                .with("from", closed)
+                .with("to", until));
         }
         let mut draft = Draft::of(Kind::BooksClosed, crate::domain::amounts::Amounts::default());
         draft.payload.closed_until = Some(days);
@@ -274,7 +288,7 @@ impl Decider<'_> {
             }
             None => None,
         };
-        head.check_currency(reverse.currency, "amount")?;
+        head.check_currency(reverse.currency, "amount.currency_code")?;
         // The state of both accounts comes before that of the entry.
         for head in [Some(&head), peer.as_ref().map(|(peer, ..)| peer)].into_iter().flatten() {
             head.check_open()?;
@@ -413,6 +427,7 @@ fn refuse_taken(work: &Work, head: &Head, hold_id: &str) -> Result<(), Refusal> 
             format!("Account {} has a hold {hold_id} already; choose another id.", head.identity.account_id),
         )
         .with("id", hold_id)
+        .with("resource_type", "billing.v1.Hold")
         .with("field", "idempotency_key")),
         None => Ok(()),
     }

@@ -120,7 +120,7 @@ impl Writer {
                 }
                 None
             }
-            _ if jobs.iter().any(|job| job.mode == Mode::Independent && job.size() > 1) => {
+            _ if jobs.iter().any(|job| job.mode == Mode::Independent && !job.trial && job.size() > 1) => {
                 for job in jobs {
                     self.run_each(job, partitions);
                 }
@@ -141,6 +141,7 @@ impl Writer {
             let single = Job {
                 commands: vec![command],
                 mode: job.mode,
+                trial: job.trial,
                 partitions: job.partitions.clone(),
                 deadline: job.deadline,
                 stage: Arc::clone(&job.stage),

@@ -15,11 +15,22 @@ use crate::domain::reason::{Reason, Refusal};
 /// How long a call waits for its answer when it brings no deadline.
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// What is done with commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Decide and append them.
+    Submit,
+    /// The same, waiting for room in the queue.
+    Wait,
+    /// Decide them only.
+    Try,
+}
+
 impl Engine {
     /// Decides one command and waits for its answer.
     pub async fn submit(&self, command: Command, deadline: Option<Deadline>) -> Answer {
         let partitions = self.shared.spread.partitions_of(&command);
-        let mut answers = self.run(vec![command], Mode::Independent, partitions, deadline, false).await;
+        let mut answers = self.run(vec![command], Mode::Independent, partitions, deadline, Way::Submit).await;
         answers.pop().unwrap_or_else(|| Err(lost()))
     }
 
@@ -27,24 +38,35 @@ impl Engine {
     /// commands of several partitions run side by side; a command over several partitions runs among them.
     pub async fn submit_all(&self, commands: Vec<Command>, mode: Mode, deadline: Option<Deadline>) -> Vec<Answer> {
         match mode {
-            Mode::Independent => self.submit_spread(commands, deadline, false).await,
+            Mode::Independent => self.submit_spread(commands, deadline, Way::Submit).await,
             Mode::Atomic => {
-                let spread = self.shared.spread;
-                let mut partitions: Vec<u16> =
-                    commands.iter().flat_map(|command| spread.partitions_of(command)).collect();
-                partitions.sort_unstable();
-                partitions.dedup();
-                self.run(commands, mode, partitions, deadline, false).await
+                let partitions = self.partitions_of(&commands);
+                self.run(commands, mode, partitions, deadline, Way::Submit).await
             }
         }
     }
 
-    /// Like `submit_all` INDEPENDENT, but waits for room in the queue instead of answering `OVERLOADED`: the bulk path.
-    pub async fn submit_bulk(&self, commands: Vec<Command>, deadline: Option<Deadline>) -> Vec<Answer> {
-        self.submit_spread(commands, deadline, true).await
+    /// What would become of commands, each on top of those before it; nothing is written.
+    pub async fn try_all(&self, commands: Vec<Command>, mode: Mode, deadline: Option<Deadline>) -> Vec<Answer> {
+        let partitions = self.partitions_of(&commands);
+        self.run(commands, mode, partitions, deadline, Way::Try).await
     }
 
-    async fn submit_spread(&self, commands: Vec<Command>, deadline: Option<Deadline>, waits: bool) -> Vec<Answer> {
+    /// The partitions that commands touch together, ascending.
+    fn partitions_of(&self, commands: &[Command]) -> Vec<u16> {
+        let spread = self.shared.spread;
+        let mut partitions: Vec<u16> = commands.iter().flat_map(|command| spread.partitions_of(command)).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        partitions
+    }
+
+    /// Like `submit_all` INDEPENDENT, but waits for room in the queue instead of answering `OVERLOADED`: the bulk path.
+    pub async fn submit_bulk(&self, commands: Vec<Command>, deadline: Option<Deadline>) -> Vec<Answer> {
+        self.submit_spread(commands, deadline, Way::Wait).await
+    }
+
+    async fn submit_spread(&self, commands: Vec<Command>, deadline: Option<Deadline>, way: Way) -> Vec<Answer> {
         let count = commands.len();
         let mut groups: HashMap<Vec<u16>, (Vec<usize>, Vec<Command>)> = HashMap::new();
         for (index, command) in commands.into_iter().enumerate() {
@@ -53,7 +75,7 @@ impl Engine {
             group.1.push(command);
         }
         let runs = groups.into_iter().map(|(partitions, (indexes, commands))| async move {
-            (indexes, self.run(commands, Mode::Independent, partitions, deadline, waits).await)
+            (indexes, self.run(commands, Mode::Independent, partitions, deadline, way).await)
         });
         let mut answers: Vec<Answer> = (0..count).map(|_| Err(lost())).collect();
         for (indexes, group) in join_all(runs).await {
@@ -70,7 +92,7 @@ impl Engine {
         mode: Mode,
         partitions: Vec<u16>,
         deadline: Option<Deadline>,
-        waits: bool,
+        way: Way,
     ) -> Vec<Answer> {
         let count = commands.len();
         let all = |refusal: &Refusal| -> Vec<Answer> { (0..count).map(|_| Err(refusal.clone())).collect() };
@@ -90,12 +112,14 @@ impl Engine {
         let deadline = deadline.unwrap_or_else(|| Deadline::now() + DEFAULT_DEADLINE);
         let (reply, mut answer) = oneshot::channel();
         let stage = Arc::new(Stage::default());
-        let mut job = Job { commands, mode, partitions, deadline: Some(deadline), stage: Arc::clone(&stage), reply };
+        let trial = way == Way::Try;
+        let mut job =
+            Job { commands, mode, trial, partitions, deadline: Some(deadline), stage: Arc::clone(&stage), reply };
         loop {
             match leader.queue.submit(job) {
                 Ok(()) => break,
                 Err(refused) => match *refused {
-                    (back, refusal) if waits && refusal.reason == Reason::Overloaded => job = back,
+                    (back, refusal) if way == Way::Wait && refusal.reason == Reason::Overloaded => job = back,
                     (_, refusal) => return all(&refusal),
                 },
             }

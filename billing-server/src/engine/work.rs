@@ -130,11 +130,6 @@ impl Work {
         self.heads.get(&account)
     }
 
-    /// Whether a row was decided in this batch.
-    pub(super) fn wrote(&self, record: &Record) -> bool {
-        record.row.position > self.start.position
-    }
-
     /// The time of the next decision: never before the last row.
     pub(super) fn now(&self, clock: Instant) -> Instant {
         clock.max(Instant::from_micros(self.recorded_at.saturating_add(1)))

@@ -19,6 +19,12 @@ const POLL_IDLE: Duration = Duration::from_millis(250);
 const DUE_EVERY: Duration = Duration::from_secs(1);
 /// How many due things one look takes.
 const DUE_AT_ONCE: i64 = 500;
+/// The statistics of a young journal are renewed when it has so many rows, and whenever it has grown by a factor since.
+const ANALYZE_FROM: i64 = 200;
+const ANALYZE_FACTOR: i64 = 4;
+const ANALYZE_LOOK_EVERY: Duration = Duration::from_millis(250);
+/// From here on the database's own upkeep is enough.
+const ANALYZE_UNTIL: i64 = 1_000_000;
 /// How often the write-ahead log of SQLite is moved into the database.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// Refusals are remembered this long (`rules.md`, Posting).
@@ -39,6 +45,9 @@ pub fn start(engine: &Engine, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
         jobs.spawn(until(shutdown.clone(), forget_refusals(engine.clone(), partition)));
     }
     jobs.spawn(until(shutdown.clone(), watch_clock(engine.clone())));
+    if engine.database().backend() == Backend::Postgres {
+        jobs.spawn(until(shutdown.clone(), renew_statistics(engine.clone())));
+    }
     if engine.database().backend() == Backend::Sqlite {
         jobs.spawn(until(shutdown.clone(), checkpoint(engine.clone())));
     }
@@ -106,6 +115,22 @@ pub async fn settle_due_once(engine: &Engine, partition: u16, now: Instant) -> R
         answer?;
     }
     Ok(count)
+}
+
+async fn renew_statistics(engine: Engine) {
+    let rows = || (0..engine.partitions()).map(|partition| engine.position(partition).0).sum::<i64>();
+    let mut next = ANALYZE_FROM;
+    while next < ANALYZE_UNTIL {
+        tokio::time::sleep(ANALYZE_LOOK_EVERY).await;
+        if rows() < next {
+            continue;
+        }
+        let database = engine.database().clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || database.analyze()).await {
+            tracing::warn!(%error, "the statistics of the database could not be renewed");
+        }
+        next = rows().saturating_mul(ANALYZE_FACTOR).max(ANALYZE_FROM);
+    }
 }
 
 async fn watch_clock(engine: Engine) {

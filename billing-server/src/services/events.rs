@@ -148,7 +148,9 @@ fn subscribe_order(request: v1::SubscribeRequest) -> Result<Order, Refusal> {
     check_ids(&mut found, "customer_ids", &request.customer_ids);
     let named = !(request.account_ids.is_empty() && request.customer_ids.is_empty());
     if request.all_accounts && named {
-        found.add(Reason::FieldConflict, "all_accounts", "all_accounts excludes account_ids and customer_ids.");
+        let other = if request.account_ids.is_empty() { "customer_ids" } else { "account_ids" };
+        let description = "all_accounts excludes account_ids and customer_ids.";
+        found.add_with(Reason::FieldConflict, "all_accounts", description, &[("other_field", &other)]);
     } else if !request.all_accounts && !named {
         found.add(Reason::FieldRequired, "account_ids", "Name account_ids or customer_ids, or set all_accounts.");
     }
@@ -222,7 +224,7 @@ fn change(request: v1::FollowRequest) -> Result<Change, Refusal> {
             Some(Change::Remove(remove.account_ids))
         }
         Some(Asked::Start(_)) => {
-            found.add(Reason::FieldConflict, "start", "There is one start, and it is the first request.");
+            found.add(Reason::FieldNotAllowed, "start", "There is one start, and it is the first request.");
             None
         }
         None => {
@@ -283,7 +285,7 @@ fn start_from(found: &mut Violations, from: i32) -> Start {
 fn check_snapshot(found: &mut Violations, include_snapshot: bool, start: &Start) {
     if include_snapshot && *start == Start::Beginning {
         let description = "A stream from the beginning needs no snapshot; leave out one of the two.";
-        found.add(Reason::FieldConflict, "include_snapshot", description);
+        found.add_with(Reason::FieldConflict, "include_snapshot", description, &[("other_field", &"from")]);
     }
 }
 
@@ -355,7 +357,7 @@ mod tests {
         let add = v1::FollowAdd { account_ids: ids.clone() };
         assert_eq!(asked(Some(Asked::Add(add))), Ok(Change::Add(ids)));
         assert_eq!(asked(Some(Asked::Remove(v1::FollowRemove::default()))), Err(Reason::FieldRequired));
-        assert_eq!(asked(Some(Asked::Start(v1::FollowStart::default()))), Err(Reason::FieldConflict));
+        assert_eq!(asked(Some(Asked::Start(v1::FollowStart::default()))), Err(Reason::FieldNotAllowed));
         assert_eq!(asked(None), Err(Reason::FieldRequired));
     }
 

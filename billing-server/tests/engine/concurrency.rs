@@ -9,8 +9,8 @@ use billing_server::domain::ledger::{Post, Transfer};
 use billing_server::domain::money::Money;
 use billing_server::domain::reason::Reason;
 use billing_server::domain::record::{Kind, Texts};
-use billing_server::engine::Engine;
 use billing_server::engine::command::{Answer, Body, Command, Mode, Outcome};
+use billing_server::engine::{Engine, Limits, Settings};
 use futures_util::future::join_all;
 
 use crate::harness::*;
@@ -259,9 +259,10 @@ fn an_atomic_batch_over_partitions_is_all_or_nothing() {
                 ]
             })
             .collect();
-        let calls = batches.iter().enumerate().map(|(number, batch)| {
-            pair.engine(number).submit_all(batch.clone(), Mode::Atomic, patience())
-        });
+        let calls = batches
+            .iter()
+            .enumerate()
+            .map(|(number, batch)| pair.engine(number).submit_all(batch.clone(), Mode::Atomic, patience()));
         let answers = join_all(calls).await;
         let mut written = BTreeSet::new();
         for (batch, answers) in batches.iter().zip(&answers) {
@@ -289,9 +290,8 @@ fn what_two_engines_did_a_third_repeats_from_the_journal() {
         let pair = Pair::start(2);
         let accounts = some_accounts(4);
         open_accounts(pair.engine(0), &accounts, 5).await;
-        let commands: Vec<Command> = (0..60)
-            .map(|number| charge(&accounts[number % 4], &format!("key-{number}"), 1))
-            .collect();
+        let commands: Vec<Command> =
+            (0..60).map(|number| charge(&accounts[number % 4], &format!("key-{number}"), 1)).collect();
         let calls = commands.iter().enumerate();
         let first = join_all(calls.map(|(n, command)| pair.engine(n).submit(command.clone(), patience()))).await;
         let third = start(&open(&pair.url), &pair.clock, &cramped(true));
@@ -355,6 +355,58 @@ fn two_engines_that_create_the_same_account_create_it_once() {
             assert_ne!(left.replayed, right.replayed);
         }
         pair.finish().await;
+    });
+}
+
+#[test]
+fn an_account_that_is_created_once_more_is_found_and_uses_no_key_up() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        runtime().block_on(async {
+            let database = fresh(store, 1);
+            let clock = TestClock::new();
+            let mut running = start(&database, &clock, &settings());
+            for (key, replayed) in [("first", false), ("second", true), ("second", true)] {
+                let create = Body::CreateAccount(Box::new(create("EUR", Money::ZERO)));
+                let outcome = accepted(running.engine.submit(command("one", key, create), patience()).await);
+                assert_eq!(outcome.replayed, replayed, "{key}");
+            }
+            // Both before and after the engine has forgotten what it has in memory.
+            for key in ["second", "first"] {
+                let answer = running.engine.submit(pay("one", key, 1), patience()).await;
+                match key {
+                    "first" => {
+                        assert_eq!(answer.map_err(|refusal| refusal.reason).err(), Some(Reason::IdempotencyKeyReused));
+                    }
+                    _ => assert!(!accepted(answer).replayed),
+                }
+                running.stop();
+                running = start(&database, &clock, &settings());
+            }
+            running.stop();
+            verify::sound(&database);
+        });
+    }
+}
+
+#[test]
+fn the_bulk_path_waits_for_room_where_others_are_told_to_come_again() {
+    runtime().block_on(async {
+        let database = fresh(Store::Sqlite, 1);
+        let limits = Limits { commands: 8, ..settings().limits };
+        let running = start(&database, &TestClock::new(), &Settings { limits, max_batch: 2, ..settings() });
+        open_accounts(&running.engine, &["one".to_owned()], 0).await;
+        let calls = (0..20).map(|call| {
+            let commands = (0..6).map(|number| pay("one", &format!("bulk-{call}-{number}"), 1)).collect();
+            running.engine.submit_bulk(commands, patience())
+        });
+        join_all(calls).await.into_iter().flatten().for_each(|answer| _ = accepted(answer));
+        let calls = (0..100).map(|number| running.engine.submit(pay("one", &format!("one-{number}"), 1), patience()));
+        let answers = join_all(calls).await;
+        let refused: Vec<Reason> = answers.iter().filter_map(|answer| Some(answer.as_ref().err()?.reason)).collect();
+        assert!(refused.iter().all(|reason| *reason == Reason::Overloaded), "{refused:?}");
+        let written = i64::try_from(answers.len() - refused.len()).unwrap();
+        running.stop();
+        assert_eq!(verify::amounts(&verify::sound(&database), "one").posted, units(120 + written));
     });
 }
 

@@ -24,23 +24,32 @@ pub(crate) const MAX_BACK: Duration = Duration::from_secs(30 * 86_400);
 /// How long a test waits before it says that something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A clock that the test sets.
+/// A clock that the test sets, and that knows how often it was asked.
 #[derive(Debug)]
-pub(crate) struct TestClock(AtomicI64);
+pub(crate) struct TestClock {
+    now: AtomicI64,
+    asked: AtomicU64,
+}
 
 impl TestClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(BEGAN.micros() + 1_000)))
+        Arc::new(Self { now: AtomicI64::new(BEGAN.micros() + 1_000), asked: AtomicU64::new(0) })
     }
 
     pub(crate) fn set(&self, now: Instant) {
-        self.0.store(now.micros(), Ordering::Release);
+        self.now.store(now.micros(), Ordering::Release);
+    }
+
+    /// How often it was asked: at least once a decision.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Instant {
-        Instant::from_micros(self.0.load(Ordering::Acquire))
+        self.asked.fetch_add(1, Ordering::AcqRel);
+        Instant::from_micros(self.now.load(Ordering::Acquire))
     }
 }
 
@@ -205,6 +214,7 @@ pub(crate) fn command(account_id: &str, key: &str, body: Body) -> Command {
 }
 
 /// When a call of a test gives up.
+#[allow(clippy::unnecessary_wraps, reason = "as the engine's calls take it")]
 pub(crate) fn patience() -> Option<Deadline> {
     Some(Deadline::now() + PATIENCE)
 }

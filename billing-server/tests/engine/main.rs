@@ -3,6 +3,7 @@
 //! `BILLING_TEST_SEED` sets the seed of the random tests, `BILLING_TEST_CASES` multiplies the number of their cases.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
+mod ahead;
 mod concurrency;
 mod faults;
 mod harness;

@@ -6,13 +6,13 @@ use billing_db::{Database, journal};
 use billing_server::domain::accounts::State;
 use billing_server::domain::identifier::partition_of;
 use billing_server::domain::instant::Instant;
-use billing_server::engine::Settings;
-use billing_server::engine::command::Mode;
+use billing_server::engine::command::{Answer, Mode};
+use billing_server::engine::{Engine, Settings};
 use futures_util::future::join_all;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use crate::harness::*;
-use crate::model::{HoldState, Model, Op};
+use crate::model::{HoldState, Model, Op, Reply};
 use crate::sketch::{ACCOUNTS, FIRST, Resolver, Sketch, Step, create, steps};
 use crate::translate::{command_of, compare};
 use crate::verify;
@@ -23,7 +23,9 @@ struct Case {
     settings: Settings,
     clock: Arc<TestClock>,
     now: i64,
-    running: Option<Running>,
+    /// Engines on one database; they take turns.
+    running: Vec<Running>,
+    turn: usize,
     model: Model,
     resolver: Resolver,
     trace: Vec<String>,
@@ -32,13 +34,14 @@ struct Case {
 type Verdict = Result<(), TestCaseError>;
 
 impl Case {
-    fn new(store: Store, partitions: u16, settings: Settings) -> Self {
+    fn new(store: Store, partitions: u16, settings: Settings, engines: usize) -> Self {
         let database = fresh(store, partitions);
         let clock = TestClock::new();
-        let running = start(&database, &clock, &settings);
+        let running = (0..engines).map(|_| start(&database, &clock, &settings)).collect();
         let max_back = i64::try_from(settings.max_back.as_micros()).unwrap();
         Self {
-            running: Some(running),
+            running,
+            turn: 0,
             model: Model::new(partitions, partition_of, max_back, BEGAN),
             resolver: Resolver::default(),
             trace: Vec::new(),
@@ -49,8 +52,8 @@ impl Case {
         }
     }
 
-    fn engine(&self) -> &billing_server::engine::Engine {
-        &self.running.as_ref().unwrap().engine
+    fn engine(&self) -> &Engine {
+        &self.running[self.turn % self.running.len()].engine
     }
 
     fn set_clock(&mut self, micros: i64) {
@@ -79,9 +82,14 @@ impl Case {
             self.resolver.history.push(op);
         }
         for step in steps {
+            self.turn += 1;
             self.step(step).await?;
         }
-        self.check_heads().await
+        for turn in 0..self.running.len() {
+            self.turn = turn;
+            self.check_heads().await?;
+        }
+        Ok(())
     }
 
     async fn step(&mut self, step: &Step) -> Verdict {
@@ -104,8 +112,9 @@ impl Case {
             Step::Crowd(sketches, in_one_call) => self.crowd(sketches, *in_one_call).await,
             Step::Restart => {
                 self.trace.push("restart".to_owned());
-                self.running.take().unwrap().stop();
-                self.running = Some(start(&self.database, &self.clock, &self.settings));
+                let turn = self.turn % self.running.len();
+                self.running.remove(turn).stop();
+                self.running.push(start(&self.database, &self.clock, &self.settings));
                 self.check_heads().await
             }
         }
@@ -141,7 +150,7 @@ impl Case {
         self.trace.push(format!("{}: atomic {ops:?} → {expected:?}", self.now - BEGAN.micros()));
         let commands = ops.iter().map(command_of).collect();
         let answers = self.engine().submit_all(commands, Mode::Atomic, patience()).await;
-        self.compare_all(&ops, &expected, &answers, true)
+        compare_all(&ops, &expected, &answers, true)
     }
 
     /// Many commands at once. One partition decides them in the order in which they come, whatever its batches are, so
@@ -166,30 +175,13 @@ impl Case {
         } else {
             join_all(commands.into_iter().map(|command| self.engine().submit(command, patience()))).await
         };
-        self.compare_all(&ops, &expected, &answers, false)?;
+        compare_all(&ops, &expected, &answers, false)?;
         self.set_clock(next_millisecond(self.now));
         // How many batches it took, and so when the last row was written, only the journal knows.
         for partition in 0..self.engine().partitions() {
             let number = i16::try_from(partition).unwrap();
             let tail = self.database.read(|conn| journal::tail(conn, number)).unwrap().unwrap();
             self.model.set_last(partition, tail.recorded_at);
-        }
-        Ok(())
-    }
-
-    fn compare_all(
-        &self,
-        ops: &[Op],
-        expected: &[crate::model::Reply],
-        answers: &[billing_server::engine::command::Answer],
-        exact_time: bool,
-    ) -> Verdict {
-        if answers.len() != ops.len() {
-            return Err(TestCaseError::fail(format!("{} answers to {} commands", answers.len(), ops.len())));
-        }
-        for (index, op) in ops.iter().enumerate() {
-            compare(op, &expected[index], &answers[index], exact_time)
-                .map_err(|difference| TestCaseError::fail(format!("item {index}: {difference}")))?;
         }
         Ok(())
     }
@@ -221,16 +213,24 @@ impl Case {
                 return Err(TestCaseError::fail(format!("{id} is {found:?}, not {wanted:?}")));
             }
             let view = self.model.view(id, self.instant());
-            let available = head.map(|head| {
-                let now = self.instant().max(Instant::from_micros(self.model.after_all().micros() - 1));
-                i128::from(head.amounts_at(now.min(self.instant())).available().micros())
-            });
+            let available = head.map(|head| i128::from(head.amounts_at(self.instant()).available().micros()));
             if self.is_exact() && available != view.map(|view| view.available) {
                 return Err(TestCaseError::fail(format!("{id} has {available:?} available")));
             }
         }
         Ok(())
     }
+}
+
+fn compare_all(ops: &[Op], expected: &[Reply], answers: &[Answer], exact_time: bool) -> Verdict {
+    if answers.len() != ops.len() {
+        return Err(TestCaseError::fail(format!("{} answers to {} commands", answers.len(), ops.len())));
+    }
+    for (index, op) in ops.iter().enumerate() {
+        compare(op, &expected[index], &answers[index], exact_time)
+            .map_err(|difference| TestCaseError::fail(format!("item {index}: {difference}")))?;
+    }
+    Ok(())
 }
 
 fn next_millisecond(micros: i64) -> i64 {
@@ -241,8 +241,13 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Runs random tests of about `length` steps each.
-fn check(store: Store, partitions: u16, settings: &Settings, cases: u32, length: usize) {
+/// Runs random tests.
+fn check(store: Store, partitions: u16, settings: &Settings, cases: u32) {
+    check_engines(store, partitions, settings, cases, 1);
+}
+
+/// The same with several engines that take turns.
+fn check_engines(store: Store, partitions: u16, settings: &Settings, cases: u32, engines: usize) {
     let seed = number("BILLING_TEST_SEED").unwrap_or(20_270_115);
     let cases = cases * u32::try_from(number("BILLING_TEST_CASES").unwrap_or(1)).unwrap();
     let mut bytes = [0; 32];
@@ -250,14 +255,12 @@ fn check(store: Store, partitions: u16, settings: &Settings, cases: u32, length:
     let config = Config { cases, max_shrink_iters: 150, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runtime = runtime();
-    let result = runner.run(&steps(length / 2..length), |steps| {
-        let mut case = Case::new(store, partitions, settings.clone());
+    let result = runner.run(&steps(40..80), |steps| {
+        let mut case = Case::new(store, partitions, settings.clone(), engines);
         let verdict = runtime.block_on(case.run(&steps));
-        case.running.take().unwrap().stop();
+        case.running.drain(..).for_each(Running::stop);
         verdict.map_err(|error| match error {
-            TestCaseError::Fail(reason) => {
-                TestCaseError::fail(format!("{reason}\nafter:\n{}", case.trace.join("\n")))
-            }
+            TestCaseError::Fail(reason) => TestCaseError::fail(format!("{reason}\nafter:\n{}", case.trace.join("\n"))),
             other @ TestCaseError::Reject(_) => other,
         })?;
         verify::sound(&case.database);
@@ -270,32 +273,38 @@ fn check(store: Store, partitions: u16, settings: &Settings, cases: u32, length:
 
 #[test]
 fn sqlite_answers_as_the_oracle_says() {
-    check(Store::Sqlite, 1, &settings(), 20, 80);
+    check(Store::Sqlite, 1, &settings(), 20);
 }
 
 #[test]
 fn sqlite_with_three_partitions_answers_as_the_oracle_says() {
-    check(Store::Sqlite, 3, &settings(), 20, 80);
+    check(Store::Sqlite, 3, &settings(), 20);
 }
 
 #[test]
 fn postgres_answers_as_the_oracle_says() {
-    check(Store::Postgres, 1, &settings(), 16, 80);
+    check(Store::Postgres, 1, &settings(), 16);
 }
 
 #[test]
 fn postgres_with_three_partitions_answers_as_the_oracle_says() {
-    check(Store::Postgres, 3, &settings(), 16, 80);
+    check(Store::Postgres, 3, &settings(), 16);
 }
 
 #[test]
 fn a_cache_of_four_heads_changes_no_answer() {
-    check(Store::Sqlite, 1, &cramped(true), 16, 80);
-    check(Store::Postgres, 3, &cramped(true), 12, 80);
+    check(Store::Sqlite, 1, &cramped(true), 16);
+    check(Store::Postgres, 3, &cramped(true), 12);
 }
 
 #[test]
 fn deciding_ahead_changes_no_answer() {
-    check(Store::Postgres, 1, &cramped(false), 8, 80);
-    check(Store::Sqlite, 3, &cramped(false), 8, 80);
+    check(Store::Postgres, 1, &cramped(false), 8);
+    check(Store::Sqlite, 3, &cramped(false), 8);
+}
+
+#[test]
+fn two_engines_that_take_turns_answer_as_the_oracle_says() {
+    check_engines(Store::Postgres, 1, &settings(), 8, 2);
+    check_engines(Store::Postgres, 2, &cramped(true), 8, 2);
 }

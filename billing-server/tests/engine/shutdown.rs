@@ -1,6 +1,7 @@
 //! Stopping an engine: what waits is done or refused, and nothing hangs.
 
 use billing_server::domain::reason::Reason;
+use billing_server::engine::Engine;
 use futures_util::future::join_all;
 
 use crate::concurrency::*;
@@ -41,6 +42,39 @@ fn an_engine_stops_while_transfers_between_its_partitions_wait() {
             assert_eq!(written.count(), answers.iter().filter(|answer| answer.is_ok()).count());
         }
     }
+}
+
+#[test]
+fn an_engine_that_is_stopped_while_another_one_contends_answers_every_caller() {
+    let url = fresh_url(Store::Postgres, 1);
+    let clock = TestClock::new();
+    let runtime = runtime();
+    let stays = start(&open(&url), &clock, &cramped(true));
+    runtime.block_on(open_accounts(&stays.engine, &["one".to_owned()], 0));
+    for round in 0..6 {
+        let leaves = start(&open(&url), &clock, &cramped(true));
+        let calls = |engine: &Engine, side: &str| {
+            let engine = engine.clone();
+            let commands: Vec<_> = (0..60).map(|number| pay("one", &format!("{side}-{round}-{number}"), 1)).collect();
+            runtime.spawn(async move {
+                join_all(commands.into_iter().map(|command| engine.submit(command, patience()))).await
+            })
+        };
+        let waiting = [calls(&stays.engine, "stays"), calls(&leaves.engine, "leaves")];
+        while leaves.told.lock().rows.len() < 8 {
+            std::thread::yield_now();
+        }
+        leaves.stop();
+        let [stayed, left] = waiting.map(|waiting| runtime.block_on(waiting).unwrap());
+        for answer in stayed {
+            accepted(answer);
+        }
+        for answer in left.iter().filter_map(|answer| answer.as_ref().err()) {
+            assert_eq!(answer.reason, Reason::ShuttingDown, "{}", answer.message);
+        }
+    }
+    stays.stop();
+    verify::sound(&open(&url));
 }
 
 #[test]

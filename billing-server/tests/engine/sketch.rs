@@ -100,6 +100,11 @@ fn size() -> impl Strategy<Value = Size> {
     ]
 }
 
+/// Mostly on the edges: what is in use of a limit, and what it is.
+fn limit_size() -> impl Strategy<Value = Size> {
+    prop_oneof![size(), (-1..=1_i64).prop_map(Size::Available), (-1..=1_i64).prop_map(Size::Own)]
+}
+
 fn guard() -> impl Strategy<Value = Guard> {
     prop_oneof![8 => Just(Guard::None), 2 => Just(Guard::Right), 1 => Just(Guard::Wrong)]
 }
@@ -142,7 +147,7 @@ fn doing() -> impl Strategy<Value = Doing> {
     let part = || proptest::option::weighted(0.6, size());
     prop_oneof![
         2 => (0..3_i64).prop_map(|limit| Doing::Create(limit * 25)),
-        2 => (size(), any::<bool>(), guard()).prop_map(|(size, allow, guard)| Doing::Limit(size, allow, guard)),
+        4 => (limit_size(), any::<bool>(), guard()).prop_map(|(size, allow, guard)| Doing::Limit(size, allow, guard)),
         2 => guard().prop_map(Doing::Close),
         2 => guard().prop_map(Doing::Reopen),
         20 => post(),
@@ -161,8 +166,12 @@ fn doing() -> impl Strategy<Value = Doing> {
 fn sketch() -> impl Strategy<Value = Sketch> {
     let account = prop_oneof![12 => 0..4_usize, 2 => Just(4), 1 => Just(5), 2 => Just(6)];
     let key = prop_oneof![16 => Just(Key::Fresh), 1 => Just(Key::None), 2 => any::<Index>().prop_map(Key::Earlier)];
-    (account, doing(), key, proptest::bool::weighted(0.06))
-        .prop_map(|(account, doing, key, dry)| Sketch { account, doing, key, dry })
+    (account, doing(), key, proptest::bool::weighted(0.06)).prop_map(|(account, doing, key, dry)| Sketch {
+        account,
+        doing,
+        key,
+        dry,
+    })
 }
 
 /// A random test of so many steps.
@@ -223,21 +232,25 @@ impl Resolver {
                 require_available: *require,
                 expected_sequence: guarded(*guard, entry_sequence),
             }),
-            Doing::Transfer(to, size) => Act::Transfer { to: other(sketch.account, *to).to_owned(), amount: amount(size) },
-            Doing::Reverse(entry, size) => reverse(model, account, view.as_ref(), entry, size.as_ref()),
+            Doing::Transfer(to, size) => {
+                Act::Transfer { to: other(sketch.account, *to).to_owned(), amount: amount(size) }
+            }
+            Doing::Reverse(entry, size) => reverse(model, account, view.as_ref(), *entry, size.as_ref()),
             Doing::Place(hold, size, ttl) => {
                 let ttl = ttl.or_else(|| (!is_exact).then_some(7 * DAY));
                 Act::Place { hold: format!("hold-{hold}"), amount: amount(size), expiry: expiry(&ttl) }
             }
-            Doing::Change(hold, size, ttl) => {
-                Act::Change { hold: hold_id(view.as_ref(), hold), amount: size.as_ref().map(amount), expiry: expiry(ttl) }
-            }
+            Doing::Change(hold, size, ttl) => Act::Change {
+                hold: hold_id(view.as_ref(), *hold),
+                amount: size.as_ref().map(amount),
+                expiry: expiry(ttl),
+            },
             Doing::Capture(hold, size, keep_rest) => Act::Capture {
-                hold: hold_id(view.as_ref(), hold),
+                hold: hold_id(view.as_ref(), *hold),
                 amount: size.as_ref().map(amount),
                 keep_rest: *keep_rest,
             },
-            Doing::Release(hold) => Act::Release { hold: hold_id(view.as_ref(), hold) },
+            Doing::Release(hold) => Act::Release { hold: hold_id(view.as_ref(), *hold) },
             Doing::CloseBooks(days_ago) => Act::CloseBooks { until: clock.micros().div_euclid(DAY) - days_ago },
             Doing::Settle => Act::Settle,
         };
@@ -296,9 +309,11 @@ fn money(size: &Size, view: Option<&View>) -> Money {
 /// A credit limit; what is in use of the present one is the case on the edge.
 fn limit(size: &Size, view: Option<&View>) -> Money {
     let used = view.map_or(0, |view| view.held - view.posted);
+    let present = view.map_or(0, |view| view.credit_limit);
     match size {
         Size::Available(more) | Size::Own(more) | Size::Posted(more) => {
-            let micros = (used + i128::from(*more)).clamp(0, i128::from(Money::MAX.micros()));
+            let beside = if matches!(size, Size::Own(_)) { present } else { used };
+            let micros = (beside + i128::from(*more)).clamp(0, i128::from(Money::MAX.micros()));
             Money::from_micros(i64::try_from(micros).unwrap())
         }
         Size::Units(1) => Money::ZERO,
@@ -306,7 +321,7 @@ fn limit(size: &Size, view: Option<&View>) -> Money {
     }
 }
 
-fn reverse(model: &Model, account: &str, view: Option<&View>, entry: &Index, size: Option<&Size>) -> Act {
+fn reverse(model: &Model, account: &str, view: Option<&View>, entry: Index, size: Option<&Size>) -> Act {
     let entries = view.map(|view| view.entries.as_slice()).unwrap_or_default();
     // One beyond the last is an entry that does not exist.
     let chosen = entries.get(entry.index(entries.len() + 1));
@@ -322,15 +337,15 @@ fn reverse(model: &Model, account: &str, view: Option<&View>, entry: &Index, siz
 }
 
 /// Mostly one of the open holds.
-fn hold_id(view: Option<&View>, index: &Index) -> String {
+fn hold_id(view: Option<&View>, index: Index) -> String {
     let holds = view.map(|view| view.holds.as_slice()).unwrap_or_default();
-    let open: Vec<&String> =
-        holds.iter().filter(|(_, hold)| hold.state == HoldState::Open).map(|(id, _)| id).collect();
-    match (index.index(5), open.is_empty(), holds.is_empty()) {
-        (0, _, false) => index.get(holds).0.clone(),
-        (_, false, _) => (*index.get(&open)).clone(),
-        (_, true, false) => index.get(holds).0.clone(),
-        _ => "no-hold".to_owned(),
+    let open: Vec<&String> = holds.iter().filter(|(_, hold)| hold.state == HoldState::Open).map(|(id, _)| id).collect();
+    if holds.is_empty() {
+        "no-hold".to_owned()
+    } else if open.is_empty() || index.index(5) == 0 {
+        index.get(holds).0.clone()
+    } else {
+        (*index.get(&open)).clone()
     }
 }
 

@@ -159,7 +159,7 @@ pub(crate) fn compare(op: &Op, expected: &Reply, answer: &Answer, exact_time: bo
                     row.sequence = 0;
                 }
             }
-            if rows == wanted && (op.dry || done.replayed == outcome.replayed) {
+            if rows == wanted && done.replayed == outcome.replayed {
                 Ok(())
             } else {
                 Err(differs(&(outcome.replayed, rows)))

@@ -42,8 +42,7 @@ fn read_partition(conn: &mut Conn<'_>, partition: i16) -> Result<Stored, DbError
     let mut reversed = BTreeMap::new();
     for account in &numbers {
         holds.extend(billing_db::holds::list(conn, partition, *account, None, None, i64::MAX)?);
-        let sequences: Vec<i64> =
-            rows.iter().filter(|row| row.account == *account).map(|row| row.sequence).collect();
+        let sequences: Vec<i64> = rows.iter().filter(|row| row.account == *account).map(|row| row.sequence).collect();
         for sequences in sequences.chunks(1_000) {
             let found = billing_db::reversals::find(conn, partition, *account, sequences)?;
             reversed.extend(found.into_iter().map(|row| ((row.account, row.sequence), row.reversed)));
@@ -167,7 +166,8 @@ fn check_holds(stored: &Stored) {
     }
     for hold in &stored.holds {
         let rows = stored.rows.iter().filter(|row| row.account == hold.account);
-        let said = rows.filter_map(|row| payload(row).hold).filter(|said| said.hold_id == hold.hold_id).last().unwrap();
+        let mut said = rows.filter_map(|row| payload(row).hold).filter(|said| said.hold_id == hold.hold_id);
+        let said = said.next_back().unwrap();
         assert_eq!(
             (said.state as i16, said.amount.micros(), said.captured.micros(), said.expires_at.micros()),
             (hold.state, hold.amount, hold.captured, hold.expires_at),
@@ -210,7 +210,8 @@ fn check_transfers(partitions: &[Stored]) {
     }
     assert_eq!(sum, 0);
     let counters = partitions.iter().flat_map(|stored| stored.rows.iter().map(move |row| (stored, row)));
-    let transfers = counters.filter(|(stored, row)| row.counter.is_some_and(|number| stored.names[&number] == "transfer"));
+    let transfers =
+        counters.filter(|(stored, row)| row.counter.is_some_and(|number| stored.names[&number] == "transfer"));
     assert_eq!(transfers.map(|(_, row)| i128::from(row.amount)).sum::<i128>(), 0, "transfers sum to zero");
 }
 

@@ -30,9 +30,9 @@ pub(super) async fn post_batch(
     let items = request.operations.into_iter().map(|operation| {
         permit(&call, &operation)?;
         let command = operation::read(operation).and_then(operation::refuse_preview)?;
-        Ok(Command { validate_only: preview, ..call.sign(command) })
+        Ok(call.sign(command))
     });
-    let answers = execute(engine, &call, items.collect(), mode).await?;
+    let answers = execute(engine, &call, items.collect(), mode, preview).await?;
     let results = forms.iter().zip(&answers).map(|(form, answer)| operation::result(*form, answer, preview)).collect();
     let positions = if preview { Vec::new() } else { positions_of(&answers) };
     Ok(Response::new(v1::PostBatchResponse { results, positions }))
@@ -67,6 +67,7 @@ async fn execute(
     call: &Call,
     items: Vec<Result<Command, Refusal>>,
     mode: Mode,
+    preview: bool,
 ) -> Result<Vec<Answer>, Refusal> {
     if mode == Mode::Atomic
         && let Some(culprit) = items.iter().position(Result::is_err)
@@ -79,8 +80,12 @@ async fn execute(
         items.into_iter().map(|item| item.map(|command| commands.push(command)).err()).collect();
     call.within(name_peers(engine, &mut commands)).await?;
     let mut executed = Vec::with_capacity(commands.len());
-    for commands in in_order(engine, commands, mode) {
-        executed.extend(engine.submit_all(commands, mode, Some(call.deadline)).await);
+    if preview {
+        executed = engine.try_all(commands, mode, Some(call.deadline)).await;
+    } else {
+        for commands in in_order(engine, commands, mode) {
+            executed.extend(engine.submit_all(commands, mode, Some(call.deadline)).await);
+        }
     }
     refuse_as_a_whole(&executed)?;
     let mut executed = executed.into_iter();

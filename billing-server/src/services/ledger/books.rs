@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::convert::violations::Violations;
 use crate::convert::{money, operation, position, text, time};
-use crate::domain::calendar::{TimeZone, days_from_epoch, start_of_day};
+use crate::domain::calendar::{TimeZone, days_from_epoch, local_date};
 use crate::domain::currency::Currency;
 use crate::domain::instant::Instant;
 use crate::domain::reason::Reason;
@@ -33,7 +33,8 @@ pub(super) async fn close(
     let until = time::date(&mut found, "until_date", &request.until_date);
     if let Some(until) = until.filter(|until| !has_ended(*until, engine.now())) {
         let description = format!("{until} has not ended in every time zone yet.");
-        let metadata: [(&str, &dyn std::fmt::Display); 1] = [("to", &until)];
+        let last = last_ended(engine.now());
+        let metadata: [(&str, &dyn std::fmt::Display); 2] = [("from", &until), ("to", &last)];
         found.add_with(Reason::DateRangeInvalid, "until_date", description, &metadata);
     }
     let key = text::optional_key(&mut found, request.idempotency_key);
@@ -46,14 +47,20 @@ pub(super) async fn close(
     for exact in outcome.rows.iter().map(|record| position::of(record)) {
         positions.iter_mut().filter(|position| position.partition == exact.partition).for_each(|at| *at = exact);
     }
-    let replayed = outcome.replayed;
+    // Closing to the same date again writes no row.
+    let replayed = outcome.replayed || outcome.rows.is_empty();
     Ok(Response::new(v1::CloseBooksResponse { until_date: until.to_string(), replayed, positions }))
 }
 
 /// Whether a day is over everywhere.
 fn has_ended(day: NaiveDate, now: Instant) -> bool {
+    day <= last_ended(now)
+}
+
+/// The last day that is over everywhere.
+fn last_ended(now: Instant) -> NaiveDate {
     let zone = TimeZone::parse(LAST_ZONE).unwrap_or(TimeZone::UTC);
-    day.succ_opt().is_some_and(|next| start_of_day(next, zone) <= now)
+    local_date(now, zone).pred_opt().unwrap_or(NaiveDate::MIN)
 }
 
 /// The turnover of each counter account and of all client accounts.
@@ -164,6 +171,7 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::calendar::start_of_day;
 
     #[test]
     fn a_day_is_closed_when_it_has_ended_everywhere() {

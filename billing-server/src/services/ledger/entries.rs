@@ -79,7 +79,7 @@ async fn list_page(
     page: &Page,
 ) -> Result<v1::ListEntriesResponse, Refusal> {
     let head = find::head(engine, account_id).await?;
-    head.check_currency(filter.currency, "filter.min_amount")?;
+    head.check_currency(filter.currency, "filter.min_amount.currency_code")?;
     let Some(filter) = numbered(engine, head.identity.partition, &filter) else {
         return Ok(v1::ListEntriesResponse::default());
     };
