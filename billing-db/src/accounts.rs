@@ -100,9 +100,10 @@ pub fn list(
     if let Some(has_debt) = filter.has_debt {
         let newest = "(select j.posted_after from journal j where j.partition = ? and j.account = a.account
             order by j.sequence desc limit 1)";
-        let condition = match has_debt {
-            true => format!(" and a.billing_mode = {PREPAID} and {newest} < 0"),
-            false => format!(" and (a.billing_mode <> {PREPAID} or {newest} >= 0)"),
+        let condition = if has_debt {
+            format!(" and a.billing_mode = {PREPAID} and {newest} < 0")
+        } else {
+            format!(" and (a.billing_mode <> {PREPAID} or {newest} >= 0)")
         };
         query.push(&condition, [Value::SmallInt(partition)]);
     }

@@ -217,8 +217,8 @@ pub fn place(head: &Head, place: &Place, context: &Context) -> Result<Draft, Ref
 
 fn held_changed(head: &Head, difference: Money) -> Result<Amounts, Refusal> {
     let overflow = || Refusal::new(Reason::BalanceOverflow, "The sum of holds would leave its range.");
-    let held = head.amounts.held.checked_add(difference).ok_or_else(overflow);
-    held.and_then(|held| Amounts { held, ..head.amounts }.checked()).map_err(|refusal| head.named(refusal))
+    let sum = head.amounts.held.checked_add(difference).ok_or_else(overflow);
+    sum.and_then(|held| Amounts { held, ..head.amounts }.checked()).map_err(|refusal| head.named(refusal))
 }
 
 /// A change of an open hold.
