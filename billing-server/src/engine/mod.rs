@@ -20,7 +20,7 @@ mod submit;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -93,8 +93,8 @@ pub struct Engine {
     shared: Arc<Shared>,
     freshness: Arc<Vec<Freshness>>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
-    /// Whether this machine's clock and the database's differ too much to write.
-    skewed: Arc<AtomicBool>,
+    /// How far this machine's clock and the database's differ, if it is too much to write; else 0.
+    skew_ms: Arc<AtomicU64>,
 }
 
 impl Engine {
@@ -140,7 +140,7 @@ impl Engine {
             shared,
             freshness: Arc::new(freshness),
             threads: Arc::new(Mutex::new(threads)),
-            skewed: Arc::default(),
+            skew_ms: Arc::default(),
         })
     }
 
@@ -183,7 +183,7 @@ impl Engine {
 
     /// Whether this machine's clock and the database's differ too much to write.
     pub fn is_skewed(&self) -> bool {
-        self.skewed.load(Ordering::Acquire)
+        self.skew_ms.load(Ordering::Acquire) > 0
     }
 
     /// Holds this machine's clock against the database's; a server whose clock is off stops writing.
@@ -196,9 +196,10 @@ impl Engine {
         }
         let Some(theirs) = self.read(billing_db::clock::now).await? else { return Ok(()) };
         let ours = self.now().micros();
-        let is_off = ours.abs_diff(theirs) > MAX_SKEW.as_micros().try_into().unwrap_or(u64::MAX);
-        if self.skewed.swap(is_off, Ordering::AcqRel) != is_off {
-            tracing::error!(ours, theirs, is_off, "the clock was held against the database's");
+        let skew_ms = ours.abs_diff(theirs) / 1_000;
+        let told = if u128::from(skew_ms) > MAX_SKEW.as_millis() { skew_ms } else { 0 };
+        if (self.skew_ms.swap(told, Ordering::AcqRel) > 0) != (told > 0) {
+            tracing::error!(ours, theirs, skew_ms, "the clock was held against the database's");
         }
         Ok(())
     }

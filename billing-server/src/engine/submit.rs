@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Deadline};
 
 use futures_util::future::join_all;
@@ -107,7 +108,8 @@ impl Engine {
             return all(&Refusal::new(
                 Reason::ClockSkew,
                 "The clocks of this server and its database differ by more than 5 s; it does not write until they agree.",
-            ));
+            )
+            .with("skew_ms", self.skew_ms.load(Ordering::Acquire)));
         }
         let deadline = deadline.unwrap_or_else(|| Deadline::now() + DEFAULT_DEADLINE);
         let (reply, mut answer) = oneshot::channel();

@@ -1,0 +1,6 @@
+//! The figures.
+
+pub mod delivery;
+pub mod posting;
+pub mod reading;
+pub mod size;
