@@ -108,6 +108,8 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
         self.hub.attach(&self.engine);
         let (reporter, health) = tonic_health::server::health_reporter();
+        // Said before anybody can ask.
+        services::report(&reporter, self.engine.is_serving()).await;
         let mut background = jobs::start(&self.engine, &self.drain.subscribe());
         background.spawn(report_health(reporter.clone(), self.engine.clone(), self.drain.subscribe()));
 
