@@ -100,7 +100,13 @@ pub async fn open_accounts(channels: &[Channel], count: usize) -> Result<()> {
                     currency_code: "EUR".to_owned(),
                     ..Default::default()
                 };
-                client.create_account(request).await?;
+                // Opening many at once is allowed to be told to come back later.
+                while let Err(status) = client.create_account(request.clone()).await {
+                    if status.code() != tonic::Code::ResourceExhausted {
+                        return Err(status);
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
         });
     }

@@ -17,6 +17,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+/// The callers share the machine with what they measure: what they do not use is left to it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What to measure and for how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
