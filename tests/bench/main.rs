@@ -57,9 +57,8 @@ impl Plan {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
     let plan = Plan::from_arguments(std::env::args().skip(1))?;
+    let bench = setup::Bench::start()?;
     let mut report = report::Report::begin()?;
-    let bench = setup::Bench::start(&plan)?;
-    report.baseline("pgbench TPC-B", "transactions/s", bench.pgbench);
 
     if plan.wants("unary") {
         figures::posting::unary(&plan, &bench, &mut report).await?;

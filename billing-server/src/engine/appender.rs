@@ -1,14 +1,14 @@
 //! The second half of a writer: appends decided batches while the first half decides the next one.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use billing_db::changes::apply;
 use billing_db::{Backend, Conn, DbError, ErrorKind, JournalRow, journal};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::command::{Answer, Job};
+use super::handover::Handover;
 use super::link::{Link, is_outage};
 use super::partition::{Partition, hash_of};
 use super::work::Work;
@@ -51,44 +51,19 @@ impl Batch {
     }
 }
 
-/// Whether the appender is at work.
-#[derive(Debug, Default)]
-pub(super) struct Busy {
-    busy: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Busy {
-    pub(super) fn set(&self, busy: bool) {
-        *self.busy.lock() = busy;
-        self.changed.notify_all();
-    }
-
-    pub(super) fn is_set(&self) -> bool {
-        *self.busy.lock()
-    }
-
-    pub(super) fn wait_until_idle(&self) {
-        let mut busy = self.busy.lock();
-        while *busy {
-            self.changed.wait(&mut busy);
-        }
-    }
-}
-
 /// Appends batches of one partition until there are no more.
 pub(super) struct Appender {
     pub(super) partition: Arc<Partition>,
     pub(super) link: Arc<Mutex<Link>>,
-    pub(super) busy: Arc<Busy>,
-    pub(super) batches: Receiver<Batch>,
+    pub(super) handover: Arc<Handover>,
 }
 
 impl Appender {
     pub(super) fn run(self) {
-        while let Ok(batch) = self.batches.recv() {
+        while let Some(batch) = self.handover.next() {
             self.append(batch);
-            self.busy.set(false);
+            self.handover.end();
+            self.partition.queue.look_again();
         }
     }
 
@@ -150,6 +125,15 @@ impl Appender {
                 Ok(false) | Err(_) => self.partition.queue.put_back(batch.jobs),
             };
         }
+    }
+}
+
+impl Drop for Appender {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.partition.set_down(true);
+        }
+        self.handover.close();
     }
 }
 

@@ -36,7 +36,7 @@ enum Try {
 impl Writer {
     /// Decides jobs over the same partitions while this writer has all of them to itself.
     pub(super) fn decide_locked(&mut self, jobs: Vec<Job>) {
-        self.busy.wait_until_idle();
+        self.handover.wait_until_idle();
         let partitions = match jobs.first() {
             Some(job) => job.partitions.clone(),
             None => return,

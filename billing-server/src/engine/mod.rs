@@ -11,6 +11,7 @@ mod work;
 mod replay;
 pub mod lookup;
 mod decide;
+mod handover;
 mod link;
 mod appender;
 mod writer;

@@ -46,7 +46,12 @@ struct Waiting {
     /// Smoothed time from deciding a batch to its answers.
     batch_time: Duration,
     max_batch: usize,
+    /// How many commands must wait before the writer is worth waking.
+    wanted: usize,
 }
+
+/// The least that is worth splitting: below it a commit of its own costs more than it saves.
+const SMALLEST_HALF: usize = 16;
 
 /// The tasks that wait for a writer. Closing it refuses what comes later; what waits is still done.
 #[derive(Debug)]
@@ -78,7 +83,9 @@ impl Queue {
         }
         waiting.commands += job.size();
         waiting.tasks.push_back(Task::Decide(job));
-        self.filled.notify_one();
+        if waiting.commands >= waiting.wanted {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -118,20 +125,35 @@ impl Queue {
         receiver
     }
 
-    /// Takes what is queued, in order, up to `max` commands, and never waits for company: either jobs that touch the same
-    /// partitions, or one loan. `None` once the queue is closed and empty.
-    pub(super) fn take(&self, max: usize) -> Option<Taken> {
+    /// Takes half of what is queued, in order, up to `max` commands: either jobs that touch the same partitions, or one
+    /// loan. `None` once the queue is closed and empty.
+    ///
+    /// Half, so that there is something to decide while the first half is in the database: callers that wait for their
+    /// answers would otherwise all end up in one batch, and the two halves of the writer would work in turns. For the same
+    /// reason it waits until `least` commands are there, which is none while nothing runs: nobody ever waits for company
+    /// while the database could be at work.
+    pub(super) fn take(&self, max: usize, least: impl Fn() -> usize) -> Option<Taken> {
         let mut waiting = self.waiting.lock();
         loop {
-            if let Some(taken) = waiting.take(max) {
-                self.room.notify_waiters();
-                return Some(taken);
-            }
-            if waiting.closed {
-                return None;
+            waiting.wanted = least();
+            if waiting.commands >= waiting.wanted || waiting.is_urgent() {
+                let half = waiting.commands.div_ceil(2).max(SMALLEST_HALF);
+                if let Some(taken) = waiting.take(max.min(half)) {
+                    self.room.notify_waiters();
+                    return Some(taken);
+                }
+                if waiting.closed {
+                    return None;
+                }
             }
             self.filled.wait(&mut waiting);
         }
+    }
+
+    /// Lets the writer look again: what it waited for has ended.
+    pub(super) fn look_again(&self) {
+        let _waiting = self.waiting.lock();
+        self.filled.notify_one();
     }
 
     /// Tells when the batch just answered was taken up, for the estimate of the wait.
@@ -173,6 +195,11 @@ impl Waiting {
         // What waits goes in batches: one of a few commands takes nearly as long as a full one.
         let batches = u32::try_from(self.commands.div_ceil(self.max_batch.max(1))).unwrap_or(u32::MAX);
         self.batch_time.saturating_mul(batches)
+    }
+
+    /// Whether something is to be done that does not wait for company.
+    fn is_urgent(&self) -> bool {
+        self.closed || !matches!(self.tasks.front(), None | Some(Task::Decide(_)))
     }
 
     fn take(&mut self, max: usize) -> Option<Taken> {

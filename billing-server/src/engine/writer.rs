@@ -1,7 +1,7 @@
 //! The first half of a writer: takes what is queued, decides it, and hands it on.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,16 @@ use billing_db::{Database, DbError};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::appender::{Appender, Batch, Busy, is_newest};
+use super::appender::{Appender, Batch, is_newest};
 use super::command::{Body, Job};
 use super::decide::Decider;
+use super::handover::Handover;
 use super::link::Link;
 use super::lookup::gather;
 use super::partition::Partition;
 use super::queue::{Lease, Taken};
 use super::work::Work;
-use super::works::{Spread, Works};
+use super::works::{Spread, Works, commands_of};
 use crate::domain::reason::{Reason, Refusal};
 use crate::time::World;
 
@@ -43,11 +44,12 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) partition: Arc<Partition>,
     pub(super) append: Arc<Mutex<Link>>,
-    pub(super) busy: Arc<Busy>,
+    pub(super) handover: Arc<Handover>,
     lookup: Link,
-    batches: SyncSender<Batch>,
     /// The batch handed on last: the base of the next one while it is on its way.
     last: Option<Arc<Works>>,
+    /// How many commands it was of.
+    last_size: usize,
     careful_until: Option<Instant>,
 }
 
@@ -58,22 +60,17 @@ impl Writer {
         partition: &Arc<Partition>,
         append: Arc<Mutex<Link>>,
     ) -> std::io::Result<[JoinHandle<()>; 2]> {
-        let (batches, receiver) = mpsc::sync_channel(0);
-        let busy = Arc::new(Busy::default());
-        let appender = Appender {
-            partition: Arc::clone(partition),
-            link: Arc::clone(&append),
-            busy: Arc::clone(&busy),
-            batches: receiver,
-        };
+        let handover = Arc::new(Handover::default());
+        let appender =
+            Appender { partition: Arc::clone(partition), link: Arc::clone(&append), handover: Arc::clone(&handover) };
         let writer = Self {
             shared: Arc::clone(shared),
             partition: Arc::clone(partition),
             append,
-            busy,
+            handover,
             lookup: Link::new(&shared.database),
-            batches,
             last: None,
+            last_size: 0,
             careful_until: None,
         };
         let name = |half: &str| format!("{half}-{}", partition.number);
@@ -86,7 +83,7 @@ impl Writer {
     fn run(mut self) {
         let max_batch = self.shared.max_batch;
         loop {
-            while let Some(taken) = self.partition.queue.take(max_batch) {
+            while let Some(taken) = self.take(max_batch) {
                 match taken {
                     Taken::Jobs(jobs) => self.decide(jobs),
                     Taken::Redo(jobs) => {
@@ -97,11 +94,18 @@ impl Writer {
                 }
             }
             // The last batch may have failed and come back.
-            self.busy.wait_until_idle();
+            self.handover.wait_until_idle();
             if self.partition.queue.end() {
                 return;
             }
         }
+    }
+
+    /// The next task. A batch of less than half the size of the one that runs is not worth starting yet.
+    fn take(&self, max_batch: usize) -> Option<Taken> {
+        self.handover.wait_for_room();
+        let least = || if self.handover.is_running() { self.last_size / 2 } else { 0 };
+        self.partition.queue.take(max_batch, least)
     }
 
     fn decide(&mut self, jobs: Vec<Job>) {
@@ -114,10 +118,10 @@ impl Writer {
             return self.decide_locked(jobs);
         }
         if !self.shared.ahead {
-            self.busy.wait_until_idle();
+            self.handover.wait_until_idle();
         }
         let since = Instant::now();
-        let running = if self.busy.is_set() { self.last.clone() } else { None };
+        let running = if self.handover.is_running() { self.last.clone() } else { None };
         let running = running.as_ref().and_then(|works| works.parts.first());
         let is_on_committed = running.is_none();
         let base = match running {
@@ -131,6 +135,7 @@ impl Writer {
         }
         let batch = self.shared.decide(works, jobs, since);
         self.last = Some(Arc::clone(&batch.works));
+        self.last_size = commands_of(&batch.jobs);
         if batch.works.is_empty() && is_on_committed {
             let newest = batch.works.parts.first().map(|work| self.lookup.run(|conn| is_newest(conn, work)));
             return match newest {
@@ -138,26 +143,25 @@ impl Writer {
                 _ => self.decide_locked(batch.jobs),
             };
         }
-        self.hand_on(batch);
-    }
-
-    fn hand_on(&mut self, batch: Batch) {
-        self.busy.wait_until_idle();
-        self.busy.set(true);
-        if let Err(mpsc::SendError(batch)) = self.batches.send(batch) {
-            self.busy.set(false);
+        if let Err(batch) = self.handover.put(batch) {
             batch.refuse(&Refusal::new(Reason::Internal, "The writer has stopped."));
         }
     }
 
     /// Lets another writer work on this partition until it gives it back.
     fn lend(&mut self, borrower: oneshot::Sender<Lease>) {
-        self.busy.wait_until_idle();
+        self.handover.wait_until_idle();
         let (returned, back) = mpsc::channel();
         if borrower.send(Lease { _returned: returned }).is_ok() {
             // Nothing is ever sent: the lease is back when its sender is dropped.
             let _ = back.recv();
         }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.handover.close();
     }
 }
 

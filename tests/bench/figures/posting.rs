@@ -21,10 +21,11 @@ async fn prepare(server: &Server) -> Result<Vec<tonic::transport::Channel>> {
 pub async fn unary(plan: &Plan, bench: &Bench, report: &mut Report) -> Result<()> {
     let server = bench.server(&[])?;
     let channels = prepare(&server).await?;
-    for callers in [1, 64, 256] {
+    let pgbench = bench.pgbench(plan, report)?;
+    for callers in [256, 64, 1] {
         let outcome =
             load::unary(&channels, callers, ACCOUNTS, &Choice::Uniform, plan.time(), &format!("u{callers}")).await?;
-        report.figure(&format!("unary Post/s, {callers} callers / pgbench"), outcome.rate, bench.pgbench);
+        report.figure(&format!("unary Post/s, {callers} callers / pgbench"), outcome.rate, pgbench);
     }
     Ok(())
 }
@@ -33,14 +34,11 @@ pub async fn bulk(plan: &Plan, bench: &Bench, report: &mut Report) -> Result<()>
     for partitions in ["1", "2"] {
         let server = bench.server(&["--partitions", partitions])?;
         let channels = prepare(&server).await?;
+        let pgbench = bench.pgbench(plan, report)?;
         let rate = load::batches(&channels, 4, ACCOUNTS, plan.time(), "b").await?;
-        report.figure(
-            &format!("PostBatch of 1,000, {partitions} partition(s), posts/s / pgbench"),
-            rate,
-            bench.pgbench,
-        );
+        report.figure(&format!("PostBatch of 1,000, {partitions} partition(s), posts/s / pgbench"), rate, pgbench);
         let rate = load::streams(&channels, 4, ACCOUNTS, 2_000, plan.time(), "s").await?;
-        report.figure(&format!("PostStream, {partitions} partition(s), posts/s / pgbench"), rate, bench.pgbench);
+        report.figure(&format!("PostStream, {partitions} partition(s), posts/s / pgbench"), rate, pgbench);
     }
     Ok(())
 }
