@@ -24,11 +24,14 @@ impl Usage {
         Ok(Self { all, idle, own: own_ticks() })
     }
 
-    /// The share of the machine, 0 to 1, that others took since `earlier`.
-    pub fn others_since(self, earlier: Self) -> f64 {
-        let all = self.all.saturating_sub(earlier.all).max(1);
+    /// The share of the machine, 0 to 1, that others took since `earlier`; `None` if that was just now.
+    pub fn others_since(self, earlier: Self) -> Option<f64> {
+        let all = self.all.saturating_sub(earlier.all);
+        if all < 100 {
+            return None;
+        }
         let busy = all.saturating_sub(self.idle.saturating_sub(earlier.idle));
-        busy.saturating_sub(self.own.saturating_sub(earlier.own)) as f64 / all as f64
+        Some(busy.saturating_sub(self.own.saturating_sub(earlier.own)) as f64 / all as f64)
     }
 }
 

@@ -11,6 +11,8 @@ const QUIET: f64 = 0.05;
 
 pub struct Report {
     mark: Usage,
+    /// What others took while the figures told last were measured.
+    others: f64,
     spoiled: usize,
 }
 
@@ -21,7 +23,7 @@ impl Report {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         println!("machine{model}; {cores} cores; everything runs on them");
         println!("{:<58} {:>12} {:>12} {:>8} {:>7}", "figure", "measured", "baseline", "ratio", "others");
-        Ok(Self { mark: Usage::now()?, spoiled: 0 })
+        Ok(Self { mark: Usage::now()?, others: 0.0, spoiled: 0 })
     }
 
     pub fn baseline(&mut self, name: &str, unit: &str, value: f64) {
@@ -35,8 +37,12 @@ impl Report {
 
     fn line(&mut self, name: &str, value: f64, baseline: Option<f64>) {
         let now = Usage::now().unwrap_or(self.mark);
-        let others = now.others_since(self.mark);
+        // Several figures of one measurement are told at once.
+        if let Some(others) = now.others_since(self.mark) {
+            self.others = others;
+        }
         self.mark = now;
+        let others = self.others;
         let spoiled = if others > QUIET { " SPOILED" } else { "" };
         self.spoiled += usize::from(others > QUIET);
         match baseline {

@@ -125,20 +125,21 @@ impl Queue {
         receiver
     }
 
-    /// Takes half of what is queued, in order, up to `max` commands: either jobs that touch the same partitions, or one
+    /// Takes half of what is queued, in order, at most `max` commands: either jobs that touch the same partitions, or one
     /// loan. `None` once the queue is closed and empty.
     ///
     /// Half, so that there is something to decide while the first half is in the database: callers that wait for their
     /// answers would otherwise all end up in one batch, and the two halves of the writer would work in turns. For the same
     /// reason it waits until `least` commands are there, which is none while nothing runs: nobody ever waits for company
-    /// while the database could be at work.
-    pub(super) fn take(&self, max: usize, least: impl Fn() -> usize) -> Option<Taken> {
+    /// while the database could be at work. A writer that does not decide ahead (`least` is `None`) takes all.
+    pub(super) fn take(&self, max: usize, least: impl Fn() -> Option<usize>) -> Option<Taken> {
         let mut waiting = self.waiting.lock();
         loop {
-            waiting.wanted = least();
+            let least = least();
+            waiting.wanted = least.unwrap_or(0);
             if waiting.commands >= waiting.wanted || waiting.is_urgent() {
                 let half = waiting.commands.div_ceil(2).max(SMALLEST_HALF);
-                if let Some(taken) = waiting.take(max.min(half)) {
+                if let Some(taken) = waiting.take(if least.is_some() { max.min(half) } else { max }) {
                     self.room.notify_waiters();
                     return Some(taken);
                 }

@@ -104,8 +104,13 @@ impl Writer {
     /// The next task. A batch of less than half the size of the one that runs is not worth starting yet.
     fn take(&self, max_batch: usize) -> Option<Taken> {
         self.handover.wait_for_room();
-        let least = || if self.handover.is_running() { self.last_size / 2 } else { 0 };
+        let is_ahead = self.shared.ahead && !self.is_careful();
+        let least = || is_ahead.then(|| if self.handover.is_running() { self.last_size / 2 } else { 0 });
         self.partition.queue.take(max_batch, least)
+    }
+
+    fn is_careful(&self) -> bool {
+        self.careful_until.is_some_and(|until| Instant::now() < until)
     }
 
     fn decide(&mut self, jobs: Vec<Job>) {
@@ -113,8 +118,7 @@ impl Writer {
         if jobs.is_empty() {
             return;
         }
-        let is_careful = self.careful_until.is_some_and(|until| Instant::now() < until);
-        if is_careful || jobs.iter().any(needs_lock) {
+        if self.is_careful() || jobs.iter().any(needs_lock) {
             return self.decide_locked(jobs);
         }
         if !self.shared.ahead {
