@@ -264,8 +264,11 @@ async fn an_update_can_reach_into_billing_details(service: &Service) {
     service.create(full_request()).await.unwrap();
     let wishes = |details: v1::BillingDetails| v1::Account { billing_details: Some(details), ..v1::Account::default() };
     let email = v1::BillingDetails { email: "new@romashka.example".to_owned(), ..v1::BillingDetails::default() };
-    let request = update("acme-1", &["billing_details.email"], wishes(email.clone()));
-    let after = service.update(request).await.unwrap().account.unwrap();
+    let request = v1::UpdateAccountRequest {
+        idempotency_key: "new-email".to_owned(),
+        ..update("acme-1", &["billing_details.email"], wishes(email.clone()))
+    };
+    let after = service.update(request.clone()).await.unwrap().account.unwrap();
     assert_eq!(after.billing_details, Some(v1::BillingDetails { email: email.email.clone(), ..details() }));
     let whole = update("acme-1", &["billing_details"], wishes(email.clone()));
     let after = service.update(whole).await.unwrap().account.unwrap();
@@ -273,6 +276,8 @@ async fn an_update_can_reach_into_billing_details(service: &Service) {
     let nothing = update("acme-1", &["billing_details"], v1::Account::default());
     let after = service.update(nothing).await.unwrap().account.unwrap();
     assert_eq!(after.billing_details, None);
+    // What was asked for is the e-mail alone, whatever the other details are by now.
+    assert!(service.update(request).await.unwrap().replayed);
 }
 
 async fn an_update_names_fields_that_exist_and_may_change(service: &Service) {
@@ -515,7 +520,10 @@ async fn a_closed_account_can_be_reopened(service: &Service) {
     let opened = answer(service.accounts().reopen_account(request.clone()).await).unwrap();
     assert_eq!(opened.account.unwrap().state(), v1::AccountState::Active);
     service.post(payment("acme-1", "1")).await.unwrap();
-    assert!(answer(service.accounts().reopen_account(request).await).unwrap().replayed);
+    assert!(answer(service.accounts().reopen_account(request.clone()).await).unwrap().replayed);
+    let other = v1::ReopenAccountRequest { reason: "another one".to_owned(), ..request };
+    let reused = answer(service.accounts().reopen_account(other).await).refused(ErrorReason::IdempotencyKeyReused);
+    assert_eq!(reused.detail("field"), "reason");
 }
 
 async fn erased_texts_are_gone_and_the_chain_still_holds(service: &Service) {
@@ -534,7 +542,9 @@ async fn erased_texts_are_gone_and_the_chain_still_holds(service: &Service) {
     service.post(charge("acme-1", "10")).await.unwrap();
     answer(service.accounts().anonymize_account(anonymize("acme-1")).await).refused(ErrorReason::AccountNotClosed);
     service.close("acme-1").await.unwrap();
-    let request = anonymize("acme-1");
+    let stale = v1::AnonymizeAccountRequest { etag: "v999".to_owned(), ..anonymize("acme-1") };
+    answer(service.accounts().anonymize_account(stale).await).refused(ErrorReason::EtagMismatch);
+    let request = v1::AnonymizeAccountRequest { reason: "asked for in letter 7".to_owned(), ..anonymize("acme-1") };
     let erased = answer(service.accounts().anonymize_account(request.clone()).await).unwrap();
     let account = erased.account.unwrap();
     assert!(account.anonymize_time.is_some());

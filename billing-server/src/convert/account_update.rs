@@ -4,25 +4,22 @@ use billing_proto::v1;
 
 use super::violations::Violations;
 use super::{account, money, operation, text};
-use crate::domain::accounts::Update;
+use crate::domain::accounts::{BillingDetailsChange, Update};
 use crate::domain::reason::{Reason, Refusal};
-use crate::domain::record::BillingDetails;
 use crate::engine::command::{Body, Command};
 
 /// Fields of an account that an update never changes.
 const IMMUTABLE: [&str; 8] =
     ["account_id", "customer_id", "currency_code", "state", "create_time", "update_time", "etag", "anonymize_time"];
 
-/// Fields of the billing details.
+/// Fields of the billing details, as a mask names them.
 const DETAILS: [&str; 7] = ["legal_name", "tax_id", "registration_code", "vat_id", "address", "country", "email"];
 
 /// A change of an account as it was asked for.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The command. Where single fields of the billing details change, it lacks the others.
+    /// The command.
     pub command: Command,
-    /// The single fields of the billing details that change.
-    pub parts: Vec<&'static str>,
     /// The customer that a request without a mask names: it must be the account's.
     pub customer_id: Option<String>,
     /// The currency that a request without a mask names: it must be the account's.
@@ -36,30 +33,6 @@ impl Change {
             Body::UpdateAccount(update) => Some(update),
             _ => None,
         }
-    }
-
-    /// Fills in the fields of the billing details that stay as they are.
-    pub fn keep_details(&mut self, current: Option<BillingDetails>) {
-        let parts = std::mem::take(&mut self.parts);
-        let Some(update) = self.update() else { return };
-        let Some(mut given) = update.billing_details.take() else { return };
-        let mut details = current.unwrap_or_default();
-        for part in parts {
-            *field_of(&mut details, part) = std::mem::take(field_of(&mut given, part));
-        }
-        update.billing_details = Some(details);
-    }
-}
-
-fn field_of<'a>(details: &'a mut BillingDetails, name: &str) -> &'a mut String {
-    match name {
-        "legal_name" => &mut details.legal_name,
-        "tax_id" => &mut details.tax_id,
-        "registration_code" => &mut details.registration_code,
-        "vat_id" => &mut details.vat_id,
-        "address" => &mut details.address,
-        "country" => &mut details.country,
-        _ => &mut details.email,
     }
 }
 
@@ -85,14 +58,14 @@ pub fn read(request: v1::UpdateAccountRequest) -> Result<Change, Refusal> {
         Some(paths) => paths,
         None => set_fields(&wire).into_iter().map(str::to_owned).collect(),
     };
-    let parts = check_paths(&mut found, &paths);
-    let mut update = values(&mut found, &paths, &parts, wire);
+    check_paths(&mut found, &paths);
+    let mut update = values(&mut found, &paths, wire);
     update.allow_below_use = request.allow_below_use;
     update.etag = Some(request.etag).filter(|etag| !etag.is_empty());
     let key = text::optional_key(&mut found, request.idempotency_key);
     found.finish()?;
     let command = operation::command(account_id, key, Body::UpdateAccount(Box::new(update)), false);
-    Ok(Change { command, parts, customer_id, currency_code })
+    Ok(Change { command, customer_id, currency_code })
 }
 
 /// The fields that a request without a mask changes: all that are set.
@@ -111,8 +84,8 @@ fn set_fields(wire: &v1::Account) -> Vec<&'static str> {
     fields.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
 }
 
-/// Notes what no mask may name; returns the single fields of the billing details, if those are not replaced as a whole.
-fn check_paths(found: &mut Violations, paths: &[String]) -> Vec<&'static str> {
+/// Notes what no mask may name.
+fn check_paths(found: &mut Violations, paths: &[String]) {
     const MUTABLE: [&str; 9] = [
         "display_name",
         "time_zone",
@@ -124,13 +97,11 @@ fn check_paths(found: &mut Violations, paths: &[String]) -> Vec<&'static str> {
         "billing_details",
         "metadata",
     ];
-    let mut parts = Vec::new();
     for path in paths {
-        let part =
-            path.strip_prefix("billing_details.").and_then(|name| DETAILS.into_iter().find(|part| *part == name));
-        if let Some(part) = part {
-            parts.push(part);
-        } else if IMMUTABLE.contains(&path.as_str()) {
+        if path.strip_prefix("billing_details.").is_some_and(|name| DETAILS.contains(&name)) {
+            continue;
+        }
+        if IMMUTABLE.contains(&path.as_str()) {
             found.add(
                 Reason::FieldImmutable,
                 &format!("account.{path}"),
@@ -142,12 +113,10 @@ fn check_paths(found: &mut Violations, paths: &[String]) -> Vec<&'static str> {
             found.add_with(Reason::UpdateMaskInvalid, "update_mask", description, &[("path", &shown)]);
         }
     }
-    let whole = paths.iter().any(|path| path == "billing_details");
-    if whole { Vec::new() } else { parts }
 }
 
 /// The new values of the fields named; what is named and not set gets its default.
-fn values(found: &mut Violations, paths: &[String], parts: &[&str], wire: v1::Account) -> Update {
+fn values(found: &mut Violations, paths: &[String], wire: v1::Account) -> Update {
     let names = |field: &str| paths.iter().any(|path| path == field);
     let mut update = Update::default();
     if names("display_name") {
@@ -175,9 +144,22 @@ fn values(found: &mut Violations, paths: &[String], parts: &[&str], wire: v1::Ac
     if names("policy_id") {
         update.policy_id = Some(text::optional_id(found, "account.policy_id", wire.policy_id));
     }
-    if names("billing_details") || !parts.is_empty() {
+    if paths.iter().any(|path| path.starts_with("billing_details")) {
         let details = wire.billing_details.unwrap_or_default();
-        update.billing_details = Some(account::billing_details(found, "account.billing_details", details));
+        let given = account::billing_details(found, "account.billing_details", details);
+        let named = |part: &str, value| {
+            let is_named = names("billing_details") || names(&format!("billing_details.{part}"));
+            is_named.then_some(value)
+        };
+        update.billing_details = BillingDetailsChange {
+            legal_name: named("legal_name", given.legal_name),
+            tax_id: named("tax_id", given.tax_id),
+            registration_code: named("registration_code", given.registration_code),
+            vat_id: named("vat_id", given.vat_id),
+            address: named("address", given.address),
+            country: named("country", given.country),
+            email: named("email", given.email),
+        };
     }
     if names("metadata") {
         update.metadata = Some(text::metadata(found, "account.metadata", wire.metadata));
@@ -244,20 +226,12 @@ mod tests {
         let details = v1::BillingDetails { email: "new@example.org".to_owned(), ..v1::BillingDetails::default() };
         let account = v1::Account { billing_details: Some(details), ..v1::Account::default() };
         let change = read(request(account, &["billing_details.email", "billing_details.tax_id"]));
-        let kept = change.map(|mut change| {
-            change.keep_details(Some(BillingDetails {
-                legal_name: "Acme".to_owned(),
-                tax_id: "77".to_owned(),
-                email: "old@example.org".to_owned(),
-                ..BillingDetails::default()
-            }));
-            change.update().and_then(|update| update.billing_details.clone())
-        });
-        let expected = BillingDetails {
-            legal_name: "Acme".to_owned(),
-            email: "new@example.org".to_owned(),
-            ..BillingDetails::default()
+        let changed = change.map(|mut change| change.update().map(|update| update.billing_details.clone()));
+        let expected = BillingDetailsChange {
+            tax_id: Some(String::new()),
+            email: Some("new@example.org".to_owned()),
+            ..BillingDetailsChange::default()
         };
-        assert_eq!(kept, Ok(Some(expected)));
+        assert_eq!(changed, Ok(Some(expected)));
     }
 }

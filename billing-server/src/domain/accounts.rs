@@ -110,10 +110,62 @@ pub struct Update {
     pub credit_limit_currency: Option<Currency>,
     pub payment_terms_days: Option<Option<i32>>,
     pub policy_id: Option<Option<String>>,
-    pub billing_details: Option<BillingDetails>,
+    pub billing_details: BillingDetailsChange,
     pub metadata: Option<BTreeMap<String, String>>,
     pub allow_below_use: bool,
     pub etag: Option<String>,
+}
+
+/// What is to change of the billing details; absent means stay as it is, empty means not given any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct BillingDetailsChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legal_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vat_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+impl BillingDetailsChange {
+    /// Whether nothing is to change.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn apply(&self, details: &mut BillingDetails) {
+        for (change, field) in [
+            (&self.legal_name, &mut details.legal_name),
+            (&self.tax_id, &mut details.tax_id),
+            (&self.registration_code, &mut details.registration_code),
+            (&self.vat_id, &mut details.vat_id),
+            (&self.address, &mut details.address),
+            (&self.country, &mut details.country),
+            (&self.email, &mut details.email),
+        ] {
+            if let Some(value) = change {
+                field.clone_from(value);
+            }
+        }
+    }
+}
+
+/// How closing, reopening and anonymising are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateChange {
+    /// The version of the account it was decided on.
+    pub etag: Option<String>,
+    /// Why, for the audit.
+    pub reason: Option<String>,
 }
 
 fn draft(kind: Kind, account: Account, amounts: Amounts) -> Draft {
@@ -199,8 +251,10 @@ pub fn update(head: &Head, current: &Account, update: &Update, now: Instant) -> 
     if let Some(name) = &update.display_name {
         account.details.display_name.clone_from(name);
     }
-    if let Some(details) = &update.billing_details {
-        account.details.billing_details = Some(details.clone()).filter(|given| *given != BillingDetails::default());
+    if !update.billing_details.is_empty() {
+        let mut details = account.details.billing_details.take().unwrap_or_default();
+        update.billing_details.apply(&mut details);
+        account.details.billing_details = Some(details).filter(|given| *given != BillingDetails::default());
     }
     if let Some(metadata) = &update.metadata {
         account.details.metadata.clone_from(metadata);
@@ -237,11 +291,11 @@ fn check_limit(head: &Head, limit: Money, allow_below_use: bool) -> Result<(), R
 pub fn close(
     head: &Head,
     current: &Account,
-    etag: Option<&str>,
+    change: &StateChange,
     context: &ledger::Context,
 ) -> Result<Vec<Draft>, Refusal> {
     head.check_open()?;
-    check_etag(head, etag)?;
+    check_etag(head, change.etag.as_deref())?;
     let unit = Money::minor_unit(head.identity.currency.minor_digits());
     let residue = head.amounts.posted;
     let mut refusal = Refusal::new(
@@ -284,7 +338,9 @@ pub fn close(
     let mut account = current.clone();
     account.settings.state = State::Closed;
     account.settings.updated_at = context.now;
-    rows.push(draft(Kind::AccountClosed, account, amounts));
+    let mut closed = draft(Kind::AccountClosed, account, amounts);
+    closed.texts.description.clone_from(&change.reason);
+    rows.push(closed);
     Ok(rows)
 }
 
@@ -292,25 +348,30 @@ pub fn close(
 ///
 /// # Errors
 /// `ACCOUNT_ANONYMIZED`, `ACCOUNT_NOT_CLOSED`, `ETAG_MISMATCH`.
-pub fn reopen(head: &Head, current: &Account, etag: Option<&str>, now: Instant) -> Result<Draft, Refusal> {
+pub fn reopen(head: &Head, current: &Account, change: &StateChange, now: Instant) -> Result<Draft, Refusal> {
     check_closed(head, "reopened")?;
-    check_etag(head, etag)?;
+    check_etag(head, change.etag.as_deref())?;
     let mut account = current.clone();
     account.settings.state = State::Active;
     account.settings.updated_at = now;
-    Ok(draft(Kind::AccountReopened, account, head.amounts))
+    let mut reopened = draft(Kind::AccountReopened, account, head.amounts);
+    reopened.texts.description.clone_from(&change.reason);
+    Ok(reopened)
 }
 
-/// The row that says an account's personal data are erased.
+/// The row that says an account's personal data are erased. Its reason is kept, so it is no text that may be erased.
 ///
 /// # Errors
-/// `ACCOUNT_ANONYMIZED` (already), `ACCOUNT_NOT_CLOSED`.
-pub fn anonymize(head: &Head, current: &Account, now: Instant) -> Result<Draft, Refusal> {
+/// `ACCOUNT_ANONYMIZED` (already), `ACCOUNT_NOT_CLOSED`, `ETAG_MISMATCH`.
+pub fn anonymize(head: &Head, current: &Account, change: &StateChange, now: Instant) -> Result<Draft, Refusal> {
     check_closed(head, "anonymised")?;
+    check_etag(head, change.etag.as_deref())?;
     let mut account = current.clone();
     account.details = Details::default();
     account.settings.updated_at = now;
-    Ok(draft(Kind::AccountAnonymized, account, head.amounts))
+    let mut anonymized = draft(Kind::AccountAnonymized, account, head.amounts);
+    anonymized.payload.reason.clone_from(&change.reason);
+    Ok(anonymized)
 }
 
 fn check_closed(head: &Head, what: &str) -> Result<(), Refusal> {

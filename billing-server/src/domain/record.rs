@@ -239,6 +239,9 @@ pub struct Payload {
     /// Names the transaction when it has more than one row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
+    /// Why the data was erased or the books were closed, in words that are no personal data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The digest of the refusals stored with the row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<String>,

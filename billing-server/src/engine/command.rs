@@ -32,13 +32,9 @@ pub struct Command {
 pub enum Body {
     CreateAccount(Box<accounts::Create>),
     UpdateAccount(Box<accounts::Update>),
-    CloseAccount {
-        etag: Option<String>,
-    },
-    ReopenAccount {
-        etag: Option<String>,
-    },
-    AnonymizeAccount,
+    CloseAccount(accounts::StateChange),
+    ReopenAccount(accounts::StateChange),
+    AnonymizeAccount(accounts::StateChange),
     Post(Box<ledger::Post>),
     Transfer(Box<ledger::Transfer>),
     Reverse(Box<ledger::Reverse>),
@@ -50,6 +46,7 @@ pub enum Body {
     },
     CloseBooks {
         until: NaiveDate,
+        reason: Option<String>,
     },
     /// Write down what time has made true of the account.
     Settle,
@@ -72,9 +69,9 @@ impl Command {
         match self.body {
             Body::CreateAccount(_) => "create_account",
             Body::UpdateAccount(_) => "update_account",
-            Body::CloseAccount { .. } => "close_account",
-            Body::ReopenAccount { .. } => "reopen_account",
-            Body::AnonymizeAccount => "anonymize_account",
+            Body::CloseAccount(_) => "close_account",
+            Body::ReopenAccount(_) => "reopen_account",
+            Body::AnonymizeAccount(_) => "anonymize_account",
             Body::Post(_) => "post",
             Body::Transfer(_) => "transfer",
             Body::Reverse(_) => "reverse_entry",
@@ -152,9 +149,14 @@ impl Job {
         self.commands.len()
     }
 
-    /// Whether nobody waits for it any more and it has not been started.
+    /// Whether its deadline has passed. A caller that has merely gone away changes nothing: its work goes on.
+    pub fn is_too_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Deadline::now())
+    }
+
+    /// Whether nobody waits for its answer any more.
     pub fn is_abandoned(&self) -> bool {
-        self.reply.is_closed() || self.deadline.is_some_and(|deadline| deadline <= Deadline::now())
+        self.reply.is_closed() || self.is_too_late()
     }
 
     /// Gives every command the same answer.

@@ -138,7 +138,7 @@ impl Decider<'_> {
         let context = self.context(command);
         match &command.body {
             Body::CreateAccount(create) => self.create(command, create, &context, stamp),
-            Body::CloseBooks { until } => self.close_books(command, *until, &context, stamp),
+            Body::CloseBooks { until, reason } => self.close_books(command, (*until, reason.as_ref()), &context, stamp),
             Body::Transfer(transfer) => self.transfer(command, transfer, &context, stamp),
             Body::Reverse(reverse) => self.reverse(command, reverse, &context, stamp),
             _ => self.single(command, &context, stamp),
@@ -167,9 +167,9 @@ impl Decider<'_> {
             }
             Body::ReleaseHold { hold_id } => vec![holds::release(head, &*hold(work, head, hold_id)?, context)?],
             Body::UpdateAccount(update) => vec![accounts::update(head, full()?, update, now)?],
-            Body::CloseAccount { etag } => accounts::close(head, full()?, etag.as_deref(), context)?,
-            Body::ReopenAccount { etag } => vec![accounts::reopen(head, full()?, etag.as_deref(), now)?],
-            Body::AnonymizeAccount => vec![accounts::anonymize(head, full()?, now)?],
+            Body::CloseAccount(change) => accounts::close(head, full()?, change, context)?,
+            Body::ReopenAccount(change) => vec![accounts::reopen(head, full()?, change, now)?],
+            Body::AnonymizeAccount(change) => vec![accounts::anonymize(head, full()?, change, now)?],
             _ => Vec::new(),
         };
         let secret = head.secret;
@@ -221,7 +221,7 @@ impl Decider<'_> {
     fn close_books(
         &mut self,
         command: &Command,
-        until: chrono::NaiveDate,
+        (until, reason): (chrono::NaiveDate, Option<&String>),
         context: &Context,
         stamp: Stamp<'_>,
     ) -> Result<Vec<Arc<Record>>, Refusal> {
@@ -240,6 +240,7 @@ impl Decider<'_> {
         }
         let mut draft = Draft::of(Kind::BooksClosed, crate::domain::amounts::Amounts::default());
         draft.payload.closed_until = Some(days);
+        draft.payload.reason = reason.cloned();
         draft.payload.request = content_of_command(command, None);
         let mut stamp = stamp;
         let mut first = None;

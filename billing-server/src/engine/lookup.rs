@@ -267,10 +267,10 @@ fn gather_details(
     let Some(account) = work.ids.get(&command.account_id).copied().flatten() else { return Ok(()) };
     match &command.body {
         Body::CreateAccount(_) => gather_created(conn, work, running, account),
-        Body::UpdateAccount(_) | Body::CloseAccount { .. } | Body::ReopenAccount { .. } => {
+        Body::UpdateAccount(_) | Body::CloseAccount(_) | Body::ReopenAccount(_) => {
             gather_account(conn, work, running, &command.account_id, account)
         }
-        Body::AnonymizeAccount => {
+        Body::AnonymizeAccount(_) => {
             gather_account(conn, work, running, &command.account_id, account)?;
             gather_texts(conn, work, account)
         }

@@ -93,7 +93,8 @@ impl Default for Settings {
 pub struct Engine {
     shared: Arc<Shared>,
     freshness: Arc<Vec<Freshness>>,
-    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// Both halves of each partition's writer.
+    threads: Arc<Mutex<Vec<[JoinHandle<()>; 2]>>>,
     /// How far this machine's clock and the database's differ, if it is too much to write; else 0.
     skew_ms: Arc<AtomicU64>,
 }
@@ -134,7 +135,7 @@ impl Engine {
                 Backend::Postgres => Arc::new(Mutex::new(Link::new(database))),
             };
             let started = Writer::start(&shared, partition, link);
-            threads.extend(started.map_err(|error| DbError::Invariant(format!("cannot start a thread: {error}")))?);
+            threads.push(started.map_err(|error| DbError::Invariant(format!("cannot start a thread: {error}")))?);
         }
         let freshness = shared.partitions.iter().map(|_| Freshness::default()).collect();
         Ok(Self {
@@ -145,14 +146,18 @@ impl Engine {
         })
     }
 
-    /// Takes no more commands, finishes what waits, and stops the writers. Blocks.
+    /// Takes no more commands, finishes what waits, and stops the writers, the lowest partition's first: it may still
+    /// borrow those above it. Blocks.
     pub fn stop(&self) {
         for partition in &self.shared.partitions {
             partition.queue.close();
         }
-        for thread in self.threads.lock().drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a writer has panicked");
+        for (partition, halves) in self.shared.partitions.iter().zip(self.threads.lock().drain(..)) {
+            partition.queue.finish();
+            for thread in halves {
+                if thread.join().is_err() {
+                    tracing::error!(partition = partition.number, "a writer has panicked");
+                }
             }
         }
     }

@@ -41,6 +41,8 @@ struct Waiting {
     tasks: VecDeque<Task>,
     commands: usize,
     closed: bool,
+    /// The writer may end: nobody will borrow the partition any more.
+    finishing: bool,
     /// Nobody takes any more.
     ended: bool,
     /// Smoothed time from deciding a batch to its answers.
@@ -126,7 +128,7 @@ impl Queue {
     }
 
     /// Takes half of what is queued, in order, at most `max` commands: either jobs that touch the same partitions, or one
-    /// loan. `None` once the queue is closed and empty.
+    /// loan. `None` once the queue is to end and empty.
     ///
     /// Half, so that there is something to decide while the first half is in the database: callers that wait for their
     /// answers would otherwise all end up in one batch, and the two halves of the writer would work in turns. For the same
@@ -143,7 +145,7 @@ impl Queue {
                     self.room.notify_waiters();
                     return Some(taken);
                 }
-                if waiting.closed {
+                if waiting.finishing {
                     return None;
                 }
             }
@@ -168,7 +170,13 @@ impl Queue {
         self.waiting.lock().closed
     }
 
-    /// Ends a closed queue; false if something has been put back since it was found empty.
+    /// Lets the writer of a closed queue end when it is empty.
+    pub(super) fn finish(&self) {
+        self.waiting.lock().finishing = true;
+        self.filled.notify_all();
+    }
+
+    /// Ends a finishing queue; false if something has been put back since it was found empty.
     pub(super) fn end(&self) -> bool {
         let mut waiting = self.waiting.lock();
         waiting.ended = waiting.tasks.is_empty();

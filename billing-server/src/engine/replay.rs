@@ -184,8 +184,10 @@ fn fields(command: &Command) -> Fields {
             fields
         }
         Body::ReleaseHold { hold_id } => vec![("hold_id", plain(hold_id))],
-        Body::CloseBooks { until } => vec![("until_date", plain(until))],
-        Body::CloseAccount { .. } | Body::ReopenAccount { .. } | Body::AnonymizeAccount | Body::Settle => Vec::new(),
+        Body::CloseBooks { until, reason } => vec![("until_date", plain(until)), ("reason", optional(reason.as_ref()))],
+        Body::CloseAccount(change) | Body::ReopenAccount(change) => vec![("reason", erasable(change.reason.as_ref()))],
+        Body::AnonymizeAccount(change) => vec![("reason", optional(change.reason.as_ref()))],
+        Body::Settle => Vec::new(),
     });
     fields
 }
@@ -210,9 +212,11 @@ fn update_fields(update: &crate::domain::accounts::Update) -> Fields {
     let details = Details {
         metadata: update.metadata.clone().unwrap_or_default(),
         display_name: set(update.display_name.clone().map(Option::unwrap_or_default)),
-        billing_details: update.billing_details.clone(),
+        billing_details: None,
         hold: None,
     };
+    let billing = Some(&update.billing_details).filter(|change| !change.is_empty());
+    let billing = billing.and_then(|change| serde_json::to_string(change).ok());
     let mut fields = vec![
         ("time_zone", optional(update.time_zone)),
         ("locale", optional(update.locale.as_ref())),
@@ -224,6 +228,7 @@ fn update_fields(update: &crate::domain::accounts::Update) -> Fields {
         ),
         ("policy_id", optional(set(update.policy_id.clone().map(Option::unwrap_or_default)))),
         ("metadata_set", plain(if update.metadata.is_some() { "true" } else { "" })),
+        ("billing_details_set", erasable(billing.as_ref())),
     ];
     fields.extend(details_fields(&details));
     fields

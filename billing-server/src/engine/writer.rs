@@ -191,12 +191,12 @@ impl Shared {
     }
 }
 
-/// Tells the callers that their jobs are started; those that nobody waits for any more are dropped.
+/// Tells the callers that their jobs are started; those whose deadline has passed are dropped.
 fn start(jobs: Vec<Job>) -> Vec<Job> {
     jobs.into_iter()
         .filter_map(|job| {
             job.stage.start();
-            if job.is_abandoned() {
+            if job.is_too_late() {
                 job.refuse(
                     &Refusal::new(Reason::DeadlineExceeded, "The deadline passed before the work was started.")
                         .with("started", false),
@@ -210,7 +210,7 @@ fn start(jobs: Vec<Job>) -> Vec<Job> {
 
 /// Whether a job must run while nothing else does.
 fn needs_lock(job: &Job) -> bool {
-    job.partitions.len() > 1 || job.commands.iter().any(|command| matches!(command.body, Body::AnonymizeAccount))
+    job.partitions.len() > 1 || job.commands.iter().any(|command| matches!(command.body, Body::AnonymizeAccount(_)))
 }
 
 /// An error that no caller can mend: logged once with its cause, told with a number to find it by.

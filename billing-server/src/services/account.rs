@@ -10,15 +10,10 @@ use crate::auth::Permission;
 use crate::convert::account_update::{self, Change};
 use crate::convert::violations::Violations;
 use crate::convert::{self, operation, page, position, text};
-use crate::domain::accounts::{check_etag, etag_of};
+use crate::domain::accounts::StateChange;
 use crate::domain::reason::{Reason, Refusal};
-use crate::domain::record::BillingDetails;
 use crate::engine::Engine;
 use crate::engine::command::{Body, Command, Outcome};
-use crate::status;
-
-/// How often a change of single billing details is decided again because someone else was faster.
-const UPDATE_TRIES: usize = 5;
 
 /// Opens, describes, finds and closes accounts.
 #[derive(Clone, Debug)]
@@ -57,32 +52,6 @@ impl Accounts {
         Ok(Changed { account, replayed, position: Some(position) })
     }
 
-    /// Changes an account; single billing details on the version that they were read at.
-    async fn update(&self, call: &Call, change: Change) -> Result<Changed, Refusal> {
-        self.check_identity(&change).await?;
-        if change.parts.is_empty() {
-            return self.change(call, change.command).await;
-        }
-        let mut tries = UPDATE_TRIES;
-        loop {
-            tries -= 1;
-            let mut change = change.clone();
-            let row = find::row(&self.engine, &change.command.account_id).await?;
-            let current: Option<BillingDetails> =
-                row.billing_details.as_deref().map(serde_json::from_str).transpose().map_err(status::fault)?;
-            change.keep_details(current);
-            let guarded = change.update().is_some_and(|update| {
-                let guarded = update.etag.is_some();
-                update.etag.get_or_insert_with(|| etag_of(row.version));
-                guarded
-            });
-            match self.change(call, change.command).await {
-                Err(refusal) if refusal.reason == Reason::EtagMismatch && !guarded && tries > 0 => {}
-                answer => return answer,
-            }
-        }
-    }
-
     /// Without a mask, what is set is changed; so what never changes may only be set to what it is.
     async fn check_identity(&self, change: &Change) -> Result<(), Refusal> {
         if change.customer_id.is_none() && change.currency_code.is_none() {
@@ -100,16 +69,6 @@ impl Accounts {
             }
         }
         found.finish()
-    }
-
-    /// Refuses to erase what has changed since it was looked at. Once it is erased nothing changes any more, and a
-    /// repetition finds its answer.
-    async fn check_version(&self, named: &Named) -> Result<(), Refusal> {
-        if named.etag.is_none() {
-            return Ok(());
-        }
-        let head = find::head(&self.engine, &named.account_id).await?;
-        if head.secret.is_some() { check_etag(&head, named.etag.as_deref()) } else { Ok(()) }
     }
 
     async fn list(&self, call: &Call, request: v1::ListAccountsRequest) -> Result<v1::ListAccountsResponse, Refusal> {
@@ -165,16 +124,23 @@ fn check_update(call: &Call, change: &mut Change) -> Result<(), Refusal> {
 struct Named {
     account_id: String,
     key: Option<String>,
-    etag: Option<String>,
+    change: StateChange,
 }
 
-fn read_named(account_id: String, key: String, needs_key: bool, reason: &str, etag: String) -> Result<Named, Refusal> {
+fn read_named(
+    account_id: String,
+    key: String,
+    needs_key: bool,
+    reason: String,
+    etag: String,
+) -> Result<Named, Refusal> {
     let mut found = Violations::default();
     let account_id = text::id(&mut found, "account_id", account_id);
     let key = if needs_key { text::key(&mut found, key) } else { text::optional_key(&mut found, key) };
-    text::check_text(&mut found, "reason", reason, text::MAX_DESCRIPTION);
+    let reason = text::text(&mut found, "reason", reason, text::MAX_DESCRIPTION);
     found.finish()?;
-    Ok(Named { account_id, key, etag: Some(etag).filter(|etag| !etag.is_empty()) })
+    let etag = Some(etag).filter(|etag| !etag.is_empty());
+    Ok(Named { account_id, key, change: StateChange { etag, reason } })
 }
 
 #[tonic::async_trait]
@@ -214,7 +180,8 @@ impl AccountService for Accounts {
         let call = Call::of(&request)?;
         let mut change = account_update::read(request.into_inner())?;
         check_update(&call, &mut change)?;
-        let Changed { account, replayed, position } = Box::pin(self.update(&call, change)).await?;
+        self.check_identity(&change).await?;
+        let Changed { account, replayed, position } = self.change(&call, change.command).await?;
         Ok(Response::new(v1::UpdateAccountResponse { account: Some(account), replayed, position }))
     }
 
@@ -233,8 +200,8 @@ impl AccountService for Accounts {
     ) -> Result<Response<v1::CloseAccountResponse>, Status> {
         let call = Call::of(&request)?;
         let wire = request.into_inner();
-        let named = read_named(wire.account_id, wire.idempotency_key, true, &wire.reason, wire.etag)?;
-        let body = Body::CloseAccount { etag: named.etag };
+        let named = read_named(wire.account_id, wire.idempotency_key, true, wire.reason, wire.etag)?;
+        let body = Body::CloseAccount(named.change);
         let command = operation::command(named.account_id, named.key, body, false);
         let Changed { account, replayed, position } = self.change(&call, command).await?;
         Ok(Response::new(v1::CloseAccountResponse { account: Some(account), replayed, position }))
@@ -246,8 +213,8 @@ impl AccountService for Accounts {
     ) -> Result<Response<v1::ReopenAccountResponse>, Status> {
         let call = Call::of(&request)?;
         let wire = request.into_inner();
-        let named = read_named(wire.account_id, wire.idempotency_key, false, &wire.reason, wire.etag)?;
-        let body = Body::ReopenAccount { etag: named.etag };
+        let named = read_named(wire.account_id, wire.idempotency_key, false, wire.reason, wire.etag)?;
+        let body = Body::ReopenAccount(named.change);
         let command = operation::command(named.account_id, named.key, body, false);
         let Changed { account, replayed, position } = self.change(&call, command).await?;
         Ok(Response::new(v1::ReopenAccountResponse { account: Some(account), replayed, position }))
@@ -259,9 +226,9 @@ impl AccountService for Accounts {
     ) -> Result<Response<v1::AnonymizeAccountResponse>, Status> {
         let call = Call::of(&request)?;
         let wire = request.into_inner();
-        let named = read_named(wire.account_id, wire.idempotency_key, false, &wire.reason, wire.etag)?;
-        self.check_version(&named).await?;
-        let command = operation::command(named.account_id, named.key, Body::AnonymizeAccount, false);
+        let named = read_named(wire.account_id, wire.idempotency_key, false, wire.reason, wire.etag)?;
+        let body = Body::AnonymizeAccount(named.change);
+        let command = operation::command(named.account_id, named.key, body, false);
         let Changed { account, replayed, position } = self.change(&call, command).await?;
         Ok(Response::new(v1::AnonymizeAccountResponse { account: Some(account), replayed, position }))
     }

@@ -2,6 +2,7 @@
 
 use billing_server::domain::reason::Reason;
 use billing_server::engine::Engine;
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use crate::concurrency::*;
@@ -75,6 +76,27 @@ fn an_engine_that_is_stopped_while_another_one_contends_answers_every_caller() {
     }
     stays.stop();
     verify::sound(&open(&url));
+}
+
+#[test]
+fn a_caller_that_goes_away_changes_nothing() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        let database = fresh(store, 1);
+        let running = start(&database, &TestClock::new(), &cramped(true));
+        let runtime = runtime();
+        runtime.block_on(open_accounts(&running.engine, &["one".to_owned()], 0));
+        runtime.block_on(async {
+            for number in 0..50 {
+                // It is queued, and dropped before it has its answer.
+                let call = running.engine.submit(pay("one", &format!("left-{number}"), 1), patience());
+                assert!(call.now_or_never().is_none());
+            }
+        });
+        running.stop();
+        let stored = verify::sound(&database);
+        let written = verify::keys(&stored).into_keys().filter(|(_, key)| key.starts_with("left-"));
+        assert_eq!(written.count(), 50);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use billing_server::domain::accounts::{BillingMode, Create, Update};
+use billing_server::domain::accounts::{BillingMode, Create, StateChange, Update};
 use billing_server::domain::calendar::{TimeZone, date_from_days};
 use billing_server::domain::currency::Currency;
 use billing_server::domain::record::{Details, Kind, Texts};
@@ -34,8 +34,8 @@ fn body_of(act: &Act) -> Body {
             etag: etag(version),
             ..Update::default()
         })),
-        Act::Close { etag: version } => Body::CloseAccount { etag: etag(version) },
-        Act::Reopen { etag: version } => Body::ReopenAccount { etag: etag(version) },
+        Act::Close { etag: version } => Body::CloseAccount(StateChange { etag: etag(version), reason: None }),
+        Act::Reopen { etag: version } => Body::ReopenAccount(StateChange { etag: etag(version), reason: None }),
         Act::Post(post) => Body::Post(Box::new(post_of(post))),
         Act::Transfer { to, amount } => Body::Transfer(Box::new(ledger::Transfer {
             to_account_id: to.clone(),
@@ -81,7 +81,7 @@ fn body_of(act: &Act) -> Body {
         })),
         Act::Release { hold } => Body::ReleaseHold { hold_id: hold.clone() },
         Act::CloseBooks { until } => {
-            Body::CloseBooks { until: date_from_days(i32::try_from(*until).unwrap()).unwrap() }
+            Body::CloseBooks { until: date_from_days(i32::try_from(*until).unwrap()).unwrap(), reason: None }
         }
         Act::Settle => Body::Settle,
     }

@@ -5,7 +5,7 @@ use chrono::{Datelike as _, NaiveDate, NaiveTime, TimeDelta};
 
 use super::company::{Account, Paying, minor};
 use super::random::Random;
-use crate::domain::accounts::BillingMode;
+use crate::domain::accounts::{BillingMode, StateChange};
 use crate::domain::calendar::instant_at;
 use crate::domain::holds::{Capture, Expiry, HoldTexts, Place};
 use crate::domain::instant::Instant;
@@ -256,7 +256,7 @@ impl Day<'_> {
             self.account.posted = 0;
             self.push("demo-last".to_owned(), Body::Post(Box::new(post)));
         }
-        self.push("demo-close".to_owned(), Body::CloseAccount { etag: None });
+        self.push("demo-close".to_owned(), Body::CloseAccount(StateChange::default()));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use billing_db::{Database, Options, due, holds, journal, partitions, reversals};
 
 use super::*;
 use crate::config::load;
-use crate::domain::accounts::{BillingMode, Create};
+use crate::domain::accounts::{BillingMode, Create, StateChange};
 use crate::domain::calendar::TimeZone;
 use crate::domain::currency::Currency;
 use crate::domain::holds::{Capture, HoldTexts, Place};
@@ -83,10 +83,10 @@ impl Ledger {
         ledger.reverse(3, 5, "reverse-transfer").await;
         ledger.transfer_too_much().await;
         let until = chrono::NaiveDate::from_ymd_opt(2020, 12, 31).unwrap();
-        ledger.submit("", "close-books", Body::CloseBooks { until }).await;
+        ledger.submit("", "close-books", Body::CloseBooks { until, reason: None }).await;
         ledger.open("gone").await;
-        ledger.submit("gone", "close", Body::CloseAccount { etag: None }).await;
-        ledger.submit("gone", "anonymize", Body::AnonymizeAccount).await;
+        ledger.submit("gone", "close", Body::CloseAccount(StateChange::default())).await;
+        ledger.submit("gone", "anonymize", Body::AnonymizeAccount(StateChange::default())).await;
         ledger.post(5, "last", Kind::Charge, 1).await;
         ledger.engine.stop();
         ledger.answers

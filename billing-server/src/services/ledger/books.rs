@@ -38,9 +38,9 @@ pub(super) async fn close(
         found.add_with(Reason::DateRangeInvalid, "until_date", description, &metadata);
     }
     let key = text::optional_key(&mut found, request.idempotency_key);
-    text::check_text(&mut found, "reason", &request.reason, text::MAX_DESCRIPTION);
+    let reason = text::text(&mut found, "reason", request.reason, text::MAX_DESCRIPTION);
     let until = found.finish_with(until)?;
-    let command = operation::command(String::new(), key, Body::CloseBooks { until }, false);
+    let command = operation::command(String::new(), key, Body::CloseBooks { until, reason }, false);
     let outcome = engine.submit(call.sign(command), Some(call.deadline)).await?;
     // Of partitions whose row is not in the answer, a position at which the closing is seen.
     let mut positions = find::positions(engine);
