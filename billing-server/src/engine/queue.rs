@@ -251,3 +251,90 @@ fn overloaded(wait: Duration) -> Refusal {
     )
     .with("retry_after_ms", wait.as_millis())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use super::super::command::{Body, Command, Mode, Stage};
+    use super::*;
+
+    /// Far longer than a thread needs to take a job.
+    const A_WHILE: Duration = Duration::from_millis(200);
+
+    fn queue(jobs: usize) -> Arc<Queue> {
+        let queue = Arc::new(Queue::new(Limits { commands: 1_000, wait: Duration::from_secs(60) }, 1_000));
+        for _ in 0..jobs {
+            submit(&queue);
+        }
+        queue
+    }
+
+    fn submit(queue: &Queue) {
+        let command = Command {
+            account_id: "one".to_owned(),
+            key: None,
+            principal: None,
+            body: Body::Settle,
+            validate_only: false,
+        };
+        let job = Job {
+            commands: vec![command],
+            mode: Mode::Independent,
+            trial: false,
+            partitions: vec![0],
+            deadline: None,
+            stage: Arc::new(Stage::default()),
+            reply: oneshot::channel().0,
+        };
+        assert!(queue.submit(job).is_ok());
+    }
+
+    fn size(taken: Option<Taken>) -> usize {
+        match taken {
+            Some(Taken::Jobs(jobs)) => jobs.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_half_of_what_waits() {
+        let queue = queue(70);
+        let sizes: Vec<usize> = (0..4).map(|_| size(queue.take(1_000, || Some(0)))).collect();
+        assert_eq!(sizes, [35, 18, 16, 1]);
+    }
+
+    #[test]
+    fn a_writer_that_does_not_decide_ahead_takes_all_that_waits() {
+        assert_eq!(size(queue(70).take(1_000, || None)), 70);
+        assert_eq!(size(queue(70).take(50, || None)), 50);
+    }
+
+    #[test]
+    fn while_a_batch_runs_the_next_one_waits_for_company_or_for_its_end() {
+        let queue = queue(0);
+        let least = Arc::new(AtomicUsize::new(3));
+        let (sender, taken) = mpsc::channel();
+        std::thread::spawn({
+            let (queue, least) = (Arc::clone(&queue), Arc::clone(&least));
+            move || {
+                for _ in 0..2 {
+                    let jobs = queue.take(1_000, || Some(least.load(Ordering::Acquire)));
+                    sender.send(size(jobs)).unwrap_or_default();
+                }
+            }
+        });
+        submit(&queue);
+        submit(&queue);
+        assert!(taken.recv_timeout(A_WHILE).is_err());
+        submit(&queue);
+        assert_eq!(taken.recv(), Ok(3));
+        submit(&queue);
+        assert!(taken.recv_timeout(A_WHILE).is_err());
+        least.store(0, Ordering::Release);
+        queue.look_again();
+        assert_eq!(taken.recv(), Ok(1));
+    }
+}
