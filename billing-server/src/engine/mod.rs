@@ -5,6 +5,7 @@ pub mod record;
 pub mod seal;
 mod names;
 mod queue;
+mod heads;
 mod partition;
 mod works;
 mod work;

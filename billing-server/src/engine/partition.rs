@@ -1,8 +1,6 @@
 //! A partition's committed state, and the one function that changes it.
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +10,7 @@ use lru::LruCache;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use super::heads::Heads;
 use super::names::Names;
 use super::queue::Queue;
 use super::record::{Record, amounts_after, entry_sequence_of};
@@ -19,7 +18,7 @@ use super::replay::Remembered;
 use super::work::Work;
 use super::{Notice, Sink};
 use crate::domain::currency::Currency;
-use crate::domain::head::{Head, Identity};
+use crate::domain::head::Identity;
 use crate::domain::record::Kind;
 
 /// How far an instance may be behind before it forgets its heads instead of reading every row it missed.
@@ -34,65 +33,6 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
 pub(super) struct Tail {
     pub(super) position: i64,
     pub(super) hash: [u8; 32],
-}
-
-/// An account known by its id.
-#[derive(Debug, PartialEq, Eq)]
-struct ById(Arc<Identity>);
-
-impl Hash for ById {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.account_id.hash(state);
-    }
-}
-
-impl Borrow<str> for ById {
-    fn borrow(&self) -> &str {
-        &self.0.account_id
-    }
-}
-
-/// The heads in memory: the most recently used, up to a number.
-#[derive(Debug)]
-pub(super) struct Heads {
-    by_number: LruCache<i64, Head>,
-    by_id: HashMap<ById, i64>,
-}
-
-impl Heads {
-    fn new(capacity: NonZeroUsize) -> Self {
-        // Grows on demand: the capacity is a bound, not a reservation.
-        let mut by_number = LruCache::unbounded();
-        by_number.resize(capacity);
-        Self { by_number, by_id: HashMap::new() }
-    }
-
-    pub(super) fn by_id(&mut self, account_id: &str) -> Option<&Head> {
-        let account = *self.by_id.get(account_id)?;
-        self.by_number.get(&account)
-    }
-
-    pub(super) fn put(&mut self, head: Head) {
-        let identity = Arc::clone(&head.identity);
-        if let Some((account, evicted)) = self.by_number.push(identity.account, head)
-            && account != identity.account
-        {
-            self.by_id.remove(evicted.identity.account_id.as_str());
-        }
-        let account = identity.account;
-        self.by_id.insert(ById(identity), account);
-    }
-
-    fn evict(&mut self, account: i64) {
-        if let Some(head) = self.by_number.pop(&account) {
-            self.by_id.remove(head.identity.account_id.as_str());
-        }
-    }
-
-    fn clear(&mut self) {
-        self.by_number.clear();
-        self.by_id.clear();
-    }
 }
 
 /// What is committed and applied, as of one position.
@@ -342,7 +282,7 @@ impl Partition {
         {
             let committed = self.committed.lock();
             for row in rows.iter().filter(|row| row.account != 0) {
-                match committed.heads.by_number.peek(&row.account) {
+                match committed.heads.peek(row.account) {
                     Some(head) => _ = identities.insert(row.account, Arc::clone(&head.identity)),
                     None => missing.push(row.account),
                 }
@@ -390,7 +330,7 @@ fn apply_row(committed: &mut Committed, record: &Record) -> Option<crate::domain
         return None;
     }
     let is_plain = record.kind.is_entry() && (row.payload.is_none() || record.payload().hold.is_none());
-    let head = committed.heads.by_number.peek_mut(&row.account)?;
+    let head = committed.heads.peek_mut(row.account)?;
     let before = head.amounts;
     if is_plain {
         head.sequence = row.sequence;
