@@ -65,7 +65,7 @@ impl Database {
     }
 
     fn open_postgres(url: &str, options: &Options) -> Result<Source, DbError> {
-        let url = session::postgres_url(url)?;
+        let url = session::postgres_url(url);
         session::open_postgres(&url, Some(options.statement_timeout))?;
         let links = PostgresLinks { url: url.clone(), statement_timeout: options.statement_timeout };
         Ok(Source::Postgres { pool: pool::of(links, options.pool_size), url })

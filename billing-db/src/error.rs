@@ -34,7 +34,7 @@ pub enum DbError {
     Query(#[from] Error),
     /// No connection could be made.
     #[error("cannot connect to the database: {0}")]
-    Connect(#[from] diesel::ConnectionError),
+    Connect(#[source] diesel::ConnectionError),
     /// No connection of the pool became free in time.
     #[error("no database connection became free: {0}")]
     Pool(#[from] diesel::r2d2::PoolError),
@@ -44,10 +44,10 @@ pub enum DbError {
     /// Another process owns the SQLite file.
     #[error("the database {0} is in use by another process")]
     InUse(String),
-    /// The URL asks for TLS, which this build does not have.
+    /// The URL asks for TLS, which the libpq of this build does not have.
     #[error(
-        "the database URL asks for TLS, which this build does not have: build with the feature `postgres-tls`, or say \
-         `sslmode=disable`"
+        "the database URL asks for TLS, which this build does not have: build with the feature `postgres-tls` or \
+         `postgres-tls-vendored`, or say `sslmode=disable`"
     )]
     NoTls,
     /// The schema is newer than this server.
@@ -82,6 +82,16 @@ pub enum DbError {
     Invariant(String),
 }
 
+impl From<diesel::ConnectionError> for DbError {
+    /// libpq looks at what is asked of it, in the URL or in its environment, before it connects.
+    fn from(error: diesel::ConnectionError) -> Self {
+        match error {
+            diesel::ConnectionError::BadConnection(message) if lacks_tls(&message) => DbError::NoTls,
+            other => DbError::Connect(other),
+        }
+    }
+}
+
 impl DbError {
     /// What to do about it. Told from the SQLSTATE where diesel shows it, else from the message, never from the name of a
     /// constraint. What is not recognised counts as [`ErrorKind::OutcomeUnknown`], the careful answer.
@@ -89,9 +99,6 @@ impl DbError {
         match self {
             DbError::Query(error) => kind_of_query(error),
             DbError::Migration(error) => kind_of_migration(&error.to_string()),
-            DbError::Connect(diesel::ConnectionError::BadConnection(message)) if lacks_tls(message) => {
-                ErrorKind::Incompatible
-            }
             DbError::Connect(diesel::ConnectionError::CouldntSetupConfiguration(error)) => match kind_of_query(error) {
                 ErrorKind::OutcomeUnknown => ErrorKind::Unavailable,
                 kind => kind,
@@ -249,7 +256,8 @@ mod tests {
     #[test]
     fn tls_asked_of_a_library_without_it_is_incompatible() {
         let message = "sslmode value \"require\" invalid when SSL support is not compiled in".to_owned();
-        let error = DbError::Connect(diesel::ConnectionError::BadConnection(message));
+        let error = DbError::from(diesel::ConnectionError::BadConnection(message));
         assert_eq!(error.kind(), ErrorKind::Incompatible);
+        assert!(error.to_string().contains("`postgres-tls` or `postgres-tls-vendored`"), "{error}");
     }
 }

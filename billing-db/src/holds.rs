@@ -10,11 +10,16 @@ use crate::rows::HoldRow;
 use crate::schema::holds;
 use crate::statement::{Composed, Statement, StatementId, Value, column};
 
+/// The `state` of a hold that is open, as far as its row says.
+const OPEN: i16 = 1;
+/// The `state` of a hold whose time is over.
+const EXPIRED: i16 = 4;
+
 /// The columns of `holds` under the alias `h`, in the order of [`HoldRow`].
 macro_rules! hold_columns {
     () => {
-        "h.partition, h.account, h.hold_id, h.state, h.amount, h.captured, h.expires_at, h.placed_at, h.updated_at, \
-         h.category, h.description, h.reference, h.metadata"
+        "h.partition, h.account, h.hold_id, h.placed_sequence, h.state, h.amount, h.captured, h.expires_at, h.placed_at, \
+         h.updated_at, h.category, h.description, h.reference, h.metadata"
     };
 }
 pub(crate) use hold_columns;
@@ -35,23 +40,54 @@ pub fn find(conn: &mut Conn<'_>, partition: i16, account: i64, hold_ids: &[&str]
     Ok(rows)
 }
 
-/// The holds of an account in the order they were placed, from after one on, in one state or in all.
+/// Which holds a list has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldFilter {
+    /// Of this account.
+    pub account: i64,
+    /// In one of these states, as `now` sees them; empty: in any.
+    pub states: Vec<i16>,
+    /// An open hold that ends at this instant or before counts as expired, whether or not its row says so yet.
+    pub now: i64,
+}
+
+/// The holds a filter lets through, the one placed last first, of several placed at once the one with the greatest id.
+/// With `before`, an instant of placing and an id, only those that follow that one.
 pub fn list(
     conn: &mut Conn<'_>,
     partition: i16,
-    account: i64,
-    state: Option<i16>,
-    after: Option<(i64, &str)>,
+    filter: &HoldFilter,
+    before: Option<(i64, &str)>,
     limit: i64,
 ) -> Result<Vec<HoldRow>, DbError> {
     const HEAD: &str = concat!("select ", hold_columns!(), " from holds h where h.partition = ? and h.account = ?");
-    let mut query = Composed::new(HEAD, [Value::SmallInt(partition), Value::BigInt(account)]);
-    query.and("h.state = ?", state.map(Value::SmallInt));
-    if let Some((placed_at, hold_id)) = after {
-        query.push(" and (h.placed_at, h.hold_id) > (?, ?)", [Value::BigInt(placed_at), Value::Text(hold_id)]);
+    let mut query = Composed::new(HEAD, [Value::SmallInt(partition), Value::BigInt(filter.account)]);
+    if !filter.states.is_empty() {
+        query.push(" and (", []);
+        for (index, state) in filter.states.iter().enumerate() {
+            query.push(if index == 0 { "" } else { " or " }, []);
+            push_state(&mut query, *state, filter.now);
+        }
+        query.push(")", []);
     }
-    query.push(" order by h.placed_at, h.hold_id limit ?", [Value::BigInt(limit)]);
+    if let Some((placed_at, hold_id)) = before {
+        query.push(" and (h.placed_at, h.hold_id) < (?, ?)", [Value::BigInt(placed_at), Value::Text(hold_id)]);
+    }
+    query.push(" order by h.placed_at desc, h.hold_id desc limit ?", [Value::BigInt(limit)]);
     Ok(on_backend!(conn, |c| query.statement::<holds::SqlType>().load(c))?)
+}
+
+/// Adds that a hold is in a state as `now` sees it. `state = 1` stands in the text, because the partial index needs to
+/// see it.
+fn push_state(query: &mut Composed<'_>, state: i16, now: i64) {
+    match state {
+        OPEN => query.push("(h.state = 1 and h.expires_at > ?)", [Value::BigInt(now)]),
+        EXPIRED => {
+            let values = [Value::SmallInt(EXPIRED), Value::BigInt(now)];
+            query.push("h.state = ? or (h.state = 1 and h.expires_at <= ?)", values);
+        }
+        other => query.push("h.state = ?", [Value::SmallInt(other)]),
+    }
 }
 
 /// Inserts or replaces holds; of several states of one hold the last one counts.
@@ -84,6 +120,7 @@ fn put_postgres(c: &mut PgConnection, partition: i16, rows: &[&HoldRow]) -> Quer
     let values = [
         Value::BigInts(&column(rows, |row| row.account)),
         Value::Texts(&column(rows, |row| row.hold_id.as_str())),
+        Value::BigInts(&column(rows, |row| row.placed_sequence)),
         Value::SmallInts(&column(rows, |row| row.state)),
         Value::BigInts(&column(rows, |row| row.amount)),
         Value::BigInts(&column(rows, |row| row.captured)),

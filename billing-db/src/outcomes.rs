@@ -20,6 +20,19 @@ pub fn delete_before(conn: &mut Conn<'_>, partition: i16, recorded_at: i64, limi
     Ok(on_backend!(conn, |c| Statement::<_>::new(DeleteBefore, SQL, &values).execute(c))?)
 }
 
+/// The refusals of a partition whose keys come after one, in the order of their keys.
+pub fn after(conn: &mut Conn<'_>, partition: i16, key_hash: &[u8], limit: i64) -> Result<Vec<OutcomeRow>, DbError> {
+    Ok(on_backend!(conn, |c| {
+        outcomes::table
+            .filter(outcomes::partition.eq(partition))
+            .filter(outcomes::key_hash.gt(key_hash))
+            .order(outcomes::key_hash)
+            .limit(limit)
+            .select(OutcomeRow::as_select())
+            .load(c)
+    })?)
+}
+
 /// Adds refusals.
 pub(crate) fn insert(conn: &mut Conn<'_>, partition: i16, rows: &[&OutcomeRow]) -> Result<usize, DbError> {
     struct InsertOutcomes;

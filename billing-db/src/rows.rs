@@ -70,7 +70,8 @@ pub struct AccountRow {
     pub updated_at: i64,
 }
 
-/// A hold; `state` is 1 open, 2 captured, 3 released, 4 expired.
+/// A hold; `state` is 1 open, 2 captured, 3 released, 4 expired. `placed_sequence` is the sequence of the journal row that
+/// placed it.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = holds, primary_key(partition, account, hold_id), treat_none_as_default_value = false, treat_none_as_null = true)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
@@ -79,6 +80,7 @@ pub struct HoldRow {
     pub partition: i16,
     pub account: i64,
     pub hold_id: String,
+    pub placed_sequence: i64,
     pub state: i16,
     pub amount: i64,
     pub captured: i64,

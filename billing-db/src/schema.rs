@@ -89,6 +89,7 @@ diesel::table! {
         partition -> SmallInt,
         account -> BigInt,
         hold_id -> Text,
+        placed_sequence -> BigInt,
         state -> SmallInt,
         amount -> BigInt,
         captured -> BigInt,

@@ -19,13 +19,9 @@ pub(crate) enum Role {
 
 /// Completes a PostgreSQL URL: a link that is dead is noticed within 10 s, a server that does not answer within 5 s, and
 /// the sessions can be told apart. What the URL says itself stands.
-pub(crate) fn postgres_url(url: &str) -> Result<String, DbError> {
+pub(crate) fn postgres_url(url: &str) -> String {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let names = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
-    if tls_is_missing() && query.split('&').any(|pair| matches!(pair.split_once('='), Some(("sslmode", mode)) if mode == "require" || mode.starts_with("verify")))
-    {
-        return Err(DbError::NoTls);
-    }
     let mut complete = url.to_owned();
     for (name, value) in
         [("application_name", "billing-server"), ("tcp_user_timeout", "10000"), ("connect_timeout", "5")]
@@ -35,12 +31,7 @@ pub(crate) fn postgres_url(url: &str) -> Result<String, DbError> {
             complete.extend([name, "=", value]);
         }
     }
-    Ok(complete)
-}
-
-/// The libpq built by default knows no TLS; that of the system, or of the feature `postgres-tls`, does.
-fn tls_is_missing() -> bool {
-    cfg!(all(feature = "bundled", not(feature = "postgres-tls")))
+    complete
 }
 
 /// Opens a session to PostgreSQL; without a `statement_timeout` statements may take as long as they like.
@@ -89,21 +80,12 @@ mod tests {
     #[test]
     fn a_url_keeps_what_it_says_and_gets_the_rest() {
         assert_eq!(
-            postgres_url("postgres://a@b/c?connect_timeout=1").ok().as_deref(),
-            Some("postgres://a@b/c?connect_timeout=1&application_name=billing-server&tcp_user_timeout=10000")
+            postgres_url("postgres://a@b/c?connect_timeout=1"),
+            "postgres://a@b/c?connect_timeout=1&application_name=billing-server&tcp_user_timeout=10000"
         );
         assert_eq!(
-            postgres_url("postgres://a@b/c").ok().as_deref(),
-            Some("postgres://a@b/c?application_name=billing-server&tcp_user_timeout=10000&connect_timeout=5")
+            postgres_url("postgres://a@b/c"),
+            "postgres://a@b/c?application_name=billing-server&tcp_user_timeout=10000&connect_timeout=5"
         );
-    }
-
-    #[test]
-    fn tls_is_refused_before_any_connection_where_it_is_missing() {
-        for mode in ["require", "verify-ca", "verify-full"] {
-            let refused = matches!(postgres_url(&format!("postgres://a@b/c?sslmode={mode}")), Err(DbError::NoTls));
-            assert_eq!(refused, tls_is_missing(), "{mode}");
-        }
-        assert!(postgres_url("postgres://a@b/c?sslmode=prefer").is_ok());
     }
 }

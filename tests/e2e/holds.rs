@@ -10,11 +10,11 @@ use tonic::Status;
 use crate::harness::clock::{MICROSECOND, days, hours};
 use crate::harness::ledger::{after, all_entries, figures, value};
 use crate::harness::requests::{
-    capture, capture_part, charge, covered_charge, hold, hold_update, key, limit, money, money_in, payment, release,
-    tax,
+    IntoOperation as _, anonymize, atomic, capture, capture_part, charge, covered_charge, hold, hold_update,
+    independent, key, limit, money, money_in, payment, release, tax,
 };
 use crate::harness::service::answer;
-use crate::harness::{Refused as _, Service, on_both};
+use crate::harness::{Refused as _, RefusedItem as _, Service, on_both};
 
 on_both![
     a_hold_is_read_back_as_it_was_placed,
@@ -36,6 +36,9 @@ on_both![
     an_update_stays_above_what_was_captured,
     an_update_says_what_to_change,
     a_hold_id_is_taken_once,
+    the_same_hold_is_found_under_any_key,
+    a_hold_is_found_until_its_account_is_anonymised,
+    a_hold_of_the_same_batch_is_found,
     without_an_id_the_key_makes_the_hold,
     repetitions_return_what_was_written,
     a_refused_hold_is_remembered,
@@ -363,11 +366,92 @@ async fn a_hold_id_is_taken_once(service: &Service) {
     service.open_with("acme-1", "100").await;
     service.open_with("acme-2", "100").await;
     service.hold(hold("acme-1", "h", "10")).await.unwrap();
-    let refusal = service.hold(hold("acme-1", "h", "10")).await.refused(ErrorReason::ResourceAlreadyExists);
-    assert_eq!(refusal.detail("id"), "h");
-    service.hold(hold("acme-2", "h", "10")).await.expect("ids are unique in their account only");
+    let described = v1::PlaceHoldRequest { description: "another".to_owned(), ..hold("acme-1", "h", "10") };
+    let later = until(hold("acme-1", "h", "10"), service.clock.after(days(3)));
+    let categorised = v1::PlaceHoldRequest { category: "calls".to_owned(), ..hold("acme-1", "h", "10") };
+    let others = [
+        (hold("acme-1", "h", "11"), "amount"),
+        (later, "expiry"),
+        (categorised, "category"),
+        (described, "description"),
+    ];
+    for (other, field) in &others {
+        let refusal = service.hold(other.clone()).await.refused(ErrorReason::ResourceAlreadyExists);
+        let told = ["id", "field"].map(|name| refusal.detail(name));
+        assert_eq!(told, ["h", *field]);
+        assert_eq!(refusal.details.resource_info().unwrap().resource_type, "billing.v1.Hold");
+    }
+    let foreign = v1::PlaceHoldRequest { amount: money_in("10", "EUR"), ..hold("acme-1", "h", "10") };
+    service.hold(foreign).await.refused(ErrorReason::CurrencyMismatch);
+    service.hold(hold("acme-2", "h", "11")).await.expect("ids are unique in their account only");
     service.release(release("acme-1", "h")).await.unwrap();
-    service.hold(hold("acme-1", "h", "10")).await.refused(ErrorReason::ResourceAlreadyExists);
+    service.hold(others[0].0.clone()).await.refused(ErrorReason::ResourceAlreadyExists);
+}
+
+async fn the_same_hold_is_found_under_any_key(service: &Service) {
+    service.open_with("acme-1", "100").await;
+    let request = v1::PlaceHoldRequest { description: "a call".to_owned(), ..hold("acme-1", "h", "10") };
+    let placed = service.hold(request.clone()).await.unwrap();
+    let before = service.balance("acme-1").await;
+    let anew = || v1::PlaceHoldRequest { idempotency_key: key(), ..request.clone() };
+    let expected = v1::PlaceHoldResponse { replayed: true, ..placed.clone() };
+    let other_key = anew();
+    assert_eq!(service.hold(other_key.clone()).await.unwrap(), expected);
+    let tried = service.hold(v1::PlaceHoldRequest { validate_only: true, ..anew() }).await.unwrap();
+    assert_eq!(tried, v1::PlaceHoldResponse { position: None, ..expected.clone() });
+    assert_eq!(service.balance("acme-1").await, before, "what is found writes no row");
+    // The key is not used up.
+    let payment = v1::PostRequest { idempotency_key: other_key.idempotency_key, ..payment("acme-1", "1") };
+    service.post(payment).await.unwrap();
+    // Whatever becomes of the hold, and whether or not its end is written yet, it is found as it was placed.
+    service.clock.advance(hours(2));
+    let sequence = service.balance("acme-1").await.sequence;
+    assert_eq!(service.hold(anew()).await.unwrap(), expected);
+    assert!(service.balance("acme-1").await.sequence <= sequence + 1, "no row but the one that the job writes");
+    service.release(release("acme-1", "h")).await.refused(ErrorReason::HoldExpired);
+    assert_eq!(service.hold(anew()).await.unwrap(), expected);
+    assert_eq!(service.hold(request).await.unwrap(), expected);
+}
+
+async fn a_hold_is_found_until_its_account_is_anonymised(service: &Service) {
+    service.open_with("acme-1", "10").await;
+    let placed = service.hold(hold("acme-1", "h", "10")).await.unwrap();
+    service.capture(capture("acme-1", "h")).await.unwrap();
+    service.close("acme-1").await.unwrap();
+    let again = service.hold(hold("acme-1", "h", "10")).await.unwrap();
+    assert_eq!(again, v1::PlaceHoldResponse { replayed: true, ..placed });
+    service.hold(hold("acme-1", "g", "10")).await.refused(ErrorReason::AccountClosed);
+    service.accounts().anonymize_account(anonymize("acme-1")).await.unwrap();
+    service.hold(hold("acme-1", "h", "10")).await.refused(ErrorReason::AccountAnonymized);
+}
+
+async fn a_hold_of_the_same_batch_is_found(service: &Service) {
+    service.open_with("acme-1", "100").await;
+    let operations = || {
+        vec![
+            hold("acme-1", "h", "10").into_operation(),
+            hold("acme-1", "h", "10").into_operation(),
+            hold("acme-1", "h", "11").into_operation(),
+            capture("acme-1", "h").into_operation(),
+            hold("acme-1", "h", "10").into_operation(),
+        ]
+    };
+    let results = service.batch(independent(operations())).await.unwrap().results;
+    let placed = |result: &v1::OperationResult| match result.result.clone() {
+        Some(v1::operation_result::Result::PlaceHold(placed)) => placed,
+        other => panic!("no hold: {other:?}"),
+    };
+    let first = placed(&results[0]);
+    assert!(!first.replayed);
+    let expected = v1::PlaceHoldResponse { replayed: true, ..first };
+    assert_eq!([placed(&results[1]), placed(&results[4])], [expected.clone(), expected.clone()]);
+    assert_eq!(results[2].refused_item(ErrorReason::ResourceAlreadyExists).detail("field"), "amount");
+    // 1 created, 2 payment, 3 hold, 4 capture.
+    assert_eq!(service.balance("acme-1").await.sequence, 4);
+    let same = vec![hold("acme-1", "h", "10").into_operation(), hold("acme-1", "g", "5").into_operation()];
+    let results = service.batch(atomic(same)).await.unwrap().results;
+    assert_eq!((placed(&results[0]), placed(&results[1]).replayed), (expected, false));
+    assert_eq!(service.balance("acme-1").await.sequence, 5);
 }
 
 async fn without_an_id_the_key_makes_the_hold(service: &Service) {

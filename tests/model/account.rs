@@ -23,6 +23,9 @@ pub(crate) struct Hold {
     pub(crate) amount: i128,
     pub(crate) captured: i128,
     pub(crate) expires_at: i64,
+    /// What it was asked to be, and the row that placed it.
+    pub(super) asked: String,
+    pub(super) placed: Row,
 }
 
 impl Hold {
@@ -84,18 +87,6 @@ pub(crate) struct View {
 
 impl Account {
     pub(super) fn new(currency: &'static str, credit_limit: i128, asked: String) -> Self {
-        let created = Row {
-            account: String::new(),
-            sequence: 0,
-            entry_sequence: 0,
-            kind: 0,
-            amount: 0,
-            posted: 0,
-            held: 0,
-            bonus: 0,
-            credit_limit: 0,
-            recorded_at: 0,
-        };
         Self {
             currency,
             closed: false,
@@ -108,7 +99,7 @@ impl Account {
             holds: BTreeMap::new(),
             entries: BTreeMap::new(),
             asked,
-            created,
+            created: Row::default(),
         }
     }
 

@@ -33,7 +33,7 @@ pub(crate) mod kind {
 }
 
 /// What a row of the journal must say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) account: String,
     pub(crate) sequence: i64,
@@ -243,10 +243,10 @@ impl Model {
             }
             return memory.outcome.clone().map(|rows| Done { rows, replayed: true });
         }
-        if let (Act::Create { .. }, Some(account)) = (&op.act, self.accounts.get(&op.account)) {
-            // The same account again, without the key it was made with: found, and the key is not used up.
-            return if account.asked == op.act.content() {
-                Ok(Done { rows: vec![account.created.clone()], replayed: true })
+        if let Some((asked, row)) = self.made(op) {
+            // The same account or hold again, without the key it was made with: found, and the key is not used up.
+            return if *asked == op.act.content() {
+                Ok(Done { rows: vec![row.clone()], replayed: true })
             } else {
                 Err(Reason::ResourceAlreadyExists)
             };
@@ -269,6 +269,16 @@ impl Model {
         }
     }
 
+    /// What the account or the hold that a command makes was asked to be, and the row that made it, if it is there already.
+    fn made(&self, op: &Op) -> Option<(&String, &Row)> {
+        let account = self.accounts.get(&op.account)?;
+        match &op.act {
+            Act::Create { .. } => Some((&account.asked, &account.created)),
+            Act::Place { hold, .. } => account.holds.get(hold).map(|hold| (&hold.asked, &hold.placed)),
+            _ => None,
+        }
+    }
+
     fn remember_refusal(&mut self, op: &Op, reason: Reason) {
         let known = op.account.is_empty() || self.accounts.contains_key(&op.account);
         let Some(key) = op.scoped_key().filter(|_| known && !op.dry && !FORGOTTEN.contains(&reason)) else { return };
@@ -284,7 +294,7 @@ impl Model {
         let lasts = self.parts.iter().map(|part| self.last[usize::from(*part)] + 1);
         let now = lasts.fold(self.clock, i64::max);
         match &op.act {
-            Act::Create { .. } => self.create(op, now),
+            Act::Create { .. } => Ok(self.create(op, now)),
             Act::CloseBooks { until } => self.close_books(*until, now),
             Act::Transfer { to, amount } => self.transfer(&op.account, to, amount.micros().into(), now),
             Act::Reverse { sequence, amount, .. } => {
@@ -294,12 +304,8 @@ impl Model {
         }
     }
 
-    fn create(&mut self, op: &Op, now: i64) -> Result<Vec<Row>, Reason> {
-        let Act::Create { credit_limit, currency } = &op.act else { return Ok(Vec::new()) };
-        if let Some(account) = self.accounts.get(&op.account) {
-            let same = account.asked == op.act.content();
-            return if same { Ok(vec![account.created.clone()]) } else { Err(Reason::ResourceAlreadyExists) };
-        }
+    fn create(&mut self, op: &Op, now: i64) -> Vec<Row> {
+        let Act::Create { credit_limit, currency } = &op.act else { return Vec::new() };
         let account = Account::new(currency, credit_limit.micros().into(), op.act.content());
         self.accounts.insert(op.account.clone(), account);
         let row = self.write(&op.account, kind::CREATED, 0, now);
@@ -307,7 +313,7 @@ impl Model {
             account.version = 1;
             account.created = row.clone();
         }
-        Ok(vec![row])
+        vec![row]
     }
 
     fn close_books(&mut self, until: i64, now: i64) -> Result<Vec<Row>, Reason> {
@@ -481,15 +487,19 @@ impl Model {
         match act {
             Act::Place { hold, amount, expiry } => {
                 let amount = i128::from(amount.micros());
-                if account.holds.contains_key(hold) {
-                    return Err(Reason::ResourceAlreadyExists);
-                }
                 account.check_open()?;
                 let expires_at = expires(expiry.unwrap_or(Expiry::After(DEFAULT_TTL)), now)?;
                 account.check_available(amount)?;
-                let placed = account::Hold { state: HoldState::Open, amount, captured: 0, expires_at };
-                self.change(id, |account| _ = account.holds.insert(hold.clone(), placed));
-                Ok(vec![self.write(id, kind::HOLD_PLACED, 0, now)])
+                let (asked, placed) = (act.content(), Row::default());
+                let new = account::Hold { state: HoldState::Open, amount, captured: 0, expires_at, asked, placed };
+                self.change(id, |account| _ = account.holds.insert(hold.clone(), new));
+                let row = self.write(id, kind::HOLD_PLACED, 0, now);
+                self.change(id, |account| {
+                    if let Some(hold) = account.holds.get_mut(hold) {
+                        hold.placed = row.clone();
+                    }
+                });
+                Ok(vec![row])
             }
             Act::Change { hold, amount, expiry } => {
                 let mut changed = account.hold(hold)?.clone();

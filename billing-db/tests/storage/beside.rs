@@ -2,6 +2,7 @@
 
 use billing_db::accounts::{self, AccountFilter};
 use billing_db::changes::{self, Change};
+use billing_db::holds::HoldFilter;
 use billing_db::{
     DueRow, ErrorKind, HoldRow, NameRow, OutcomeRow, due, heads, holds, journal, names, outcomes, partitions,
 };
@@ -10,6 +11,11 @@ use crate::fixtures::*;
 
 fn apply(database: &billing_db::Database, list: &[Change]) {
     write(database, |conn| conn.transaction(|conn| changes::apply(conn, list))).unwrap();
+}
+
+/// The holds of the first account in some states.
+fn of(states: &[i16], now: i64) -> HoldFilter {
+    HoldFilter { account: 1, states: states.to_vec(), now }
 }
 
 fn outcome(number: u8) -> OutcomeRow {
@@ -87,13 +93,38 @@ fn holds_are_put_and_listed() {
                 assert_eq!(heads::open_holds(conn, 0, &[1, 2])?.len(), 2);
                 assert_eq!(heads::open_holds(conn, 0, &[2])?, []);
                 assert_eq!(holds::find(conn, 0, 1, &["b", "x"])?, std::slice::from_ref(&closed));
-                let all = holds::list(conn, 0, 1, None, None, 10)?;
-                assert_eq!(all, [hold(1, "a", 1), closed.clone(), later.clone()]);
-                assert_eq!(holds::list(conn, 0, 1, Some(2), None, 10)?, std::slice::from_ref(&closed));
-                assert_eq!(holds::list(conn, 0, 1, None, Some((2_000, "b")), 10)?, std::slice::from_ref(&later));
+                let all = holds::list(conn, 0, &of(&[], 0), None, 10)?;
+                assert_eq!(all, [later.clone(), closed.clone(), hold(1, "a", 1)]);
+                assert_eq!(holds::list(conn, 0, &of(&[], 0), None, 2)?, all[..2]);
+                assert_eq!(holds::list(conn, 0, &of(&[], 0), Some((2_500, "0")), 10)?, all[1..]);
+                assert_eq!(holds::list(conn, 0, &of(&[], 0), Some((2_000, "b")), 10)?, all[2..]);
                 Ok(())
             })
             .unwrap();
+    });
+}
+
+#[test]
+fn the_state_of_a_hold_depends_on_the_moment_it_is_seen() {
+    on_both(|database| {
+        populated(database);
+        let ending = |hold_id: &str, expires_at| HoldRow { expires_at, ..hold(1, hold_id, 1) };
+        let list = [ending("a", 9_000), ending("b", 9_001), hold(1, "c", 2), hold(1, "d", 3), hold(1, "e", 4)];
+        apply(database, &list.map(Change::PutHold));
+        let ids = |states: &[i16], now| {
+            let rows = database.read(|conn| holds::list(conn, 0, &of(states, now), None, 10)).unwrap();
+            rows.into_iter().map(|row| row.hold_id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&[1], 8_999), ["b", "a"]);
+        assert_eq!(ids(&[1], 9_000), ["b"]);
+        assert_eq!(ids(&[1], 9_001), [""; 0]);
+        assert_eq!(ids(&[4], 8_999), ["e"]);
+        assert_eq!(ids(&[4], 9_000), ["e", "a"]);
+        assert_eq!(ids(&[2, 3], 9_000), ["d", "c"]);
+        assert_eq!(ids(&[1, 2, 4], 9_000), ["e", "c", "b", "a"]);
+        assert_eq!(ids(&[9], 9_000), [""; 0]);
+        let after = database.read(|conn| holds::list(conn, 0, &of(&[1, 4], 9_000), Some((2_000, "b")), 10)).unwrap();
+        assert_eq!(after, [ending("a", 9_000)]);
     });
 }
 
@@ -129,6 +160,9 @@ fn names_dues_and_refusals_come_and_go() {
             assert_eq!(due::earliest(conn, 1)?, None);
             assert_eq!(due::next(conn, 0, 49, 10)?, []);
             assert_eq!(due::next(conn, 0, 50, 10)?, [at(50, "h1")]);
+            assert_eq!(outcomes::after(conn, 0, &[], 2)?, [outcome(1), outcome(2)]);
+            assert_eq!(outcomes::after(conn, 0, &outcome(2).key_hash, 2)?, [outcome(3)]);
+            assert_eq!(outcomes::after(conn, 1, &[], 2)?, []);
             assert_eq!(outcomes::delete_before(conn, 0, 3, 1)?, 1);
             assert_eq!(outcomes::delete_before(conn, 0, 3, 10)?, 1);
             assert_eq!(partitions::all(conn)?[0].closed_until, Some(19_000));

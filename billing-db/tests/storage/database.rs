@@ -17,10 +17,16 @@ fn an_unknown_scheme_or_a_missing_server_is_told() {
 
 #[test]
 fn tls_is_refused_by_name_in_a_build_without_it() {
-    if !cfg!(feature = "postgres-tls") {
-        let error = Database::open("postgres://localhost/x?sslmode=require", &Options::default()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Incompatible);
-        assert!(error.to_string().contains("postgres-tls"));
+    for mode in ["require", "verify-ca", "verify-full"] {
+        // Nobody listens there: what is refused is refused before any connection.
+        let error =
+            Database::open(&format!("postgres://127.0.0.1:1/x?sslmode={mode}"), &Options::default()).unwrap_err();
+        if cfg!(all(feature = "bundled", not(feature = "postgres-tls"))) {
+            assert_eq!(error.kind(), ErrorKind::Incompatible, "{mode}");
+            assert!(error.to_string().contains("`postgres-tls` or `postgres-tls-vendored`"), "{error}");
+        } else {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{mode}");
+        }
     }
 }
 

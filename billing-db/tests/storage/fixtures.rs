@@ -168,6 +168,7 @@ pub(crate) fn hold(account: i64, hold_id: &str, state: i16) -> HoldRow {
         partition: 0,
         account,
         hold_id: hold_id.to_owned(),
+        placed_sequence: 1,
         state,
         amount: 100,
         captured: 0,

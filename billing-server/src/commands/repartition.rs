@@ -13,7 +13,6 @@
 
 mod compare;
 mod copy;
-mod outcomes;
 mod sides;
 mod source;
 

@@ -147,18 +147,18 @@ fn values(found: &mut Violations, paths: &[String], wire: v1::Account) -> Update
     if paths.iter().any(|path| path.starts_with("billing_details")) {
         let details = wire.billing_details.unwrap_or_default();
         let given = account::billing_details(found, "account.billing_details", details);
-        let named = |part: &str, value| {
+        let detail = |part: &str, value| {
             let is_named = names("billing_details") || names(&format!("billing_details.{part}"));
             is_named.then_some(value)
         };
         update.billing_details = BillingDetailsChange {
-            legal_name: named("legal_name", given.legal_name),
-            tax_id: named("tax_id", given.tax_id),
-            registration_code: named("registration_code", given.registration_code),
-            vat_id: named("vat_id", given.vat_id),
-            address: named("address", given.address),
-            country: named("country", given.country),
-            email: named("email", given.email),
+            legal_name: detail("legal_name", given.legal_name),
+            tax_id: detail("tax_id", given.tax_id),
+            registration_code: detail("registration_code", given.registration_code),
+            vat_id: detail("vat_id", given.vat_id),
+            address: detail("address", given.address),
+            country: detail("country", given.country),
+            email: detail("email", given.email),
         };
     }
     if names("metadata") {

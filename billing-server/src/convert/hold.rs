@@ -208,6 +208,7 @@ pub fn of_row(row: HoldRow, identity: &Identity, now: Instant) -> Result<v1::Hol
     let metadata = metadata.map_err(|error| status::fault(format!("metadata of hold {}: {error}", row.hold_id)))?;
     let hold = Hold {
         hold_id: row.hold_id,
+        placed_sequence: row.placed_sequence,
         state,
         amount: Money::from_micros(row.amount),
         captured: Money::from_micros(row.captured),

@@ -51,6 +51,8 @@ impl HoldState {
 pub struct Hold {
     /// Its id, unique in its account.
     pub hold_id: String,
+    /// The sequence of the row that placed it.
+    pub placed_sequence: i64,
     /// What has become of it.
     pub state: HoldState,
     /// How much was reserved.
@@ -202,6 +204,7 @@ pub fn place(head: &Head, place: &Place, context: &Context) -> Result<Draft, Ref
     head.check_available(place.amount)?;
     let hold = Hold {
         hold_id: place.hold_id.clone(),
+        placed_sequence: head.sequence.saturating_add(1),
         state: HoldState::Open,
         amount: place.amount,
         captured: Money::ZERO,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Body, Command, Job, Mode, Outcome};
+use super::found::{account_number, found, head_of, hold, not_found, placed};
 use super::record::Record;
 use super::replay::{self, Remembered, content_of_command};
 use super::seal::key_hash;
@@ -11,7 +12,7 @@ use super::work::{Stamp, Work};
 use super::works::Works;
 use crate::domain::accounts;
 use crate::domain::head::Head;
-use crate::domain::holds::{self, Hold};
+use crate::domain::holds::{self};
 use crate::domain::instant::Instant;
 use crate::domain::ledger::{self, Context, Original};
 use crate::domain::money::Money;
@@ -75,7 +76,7 @@ impl Decider<'_> {
             return replay::answer(command, secret.as_ref(), remembered);
         }
         let last = work.at.position;
-        // An account that is created once more is found: its row is an earlier one.
+        // An account or a hold that is made once more is found: its row is an earlier one.
         let outcome = |rows: Vec<Arc<Record>>| {
             let replayed = rows.first().is_some_and(|row| row.row.position <= last);
             Outcome { rows, replayed }
@@ -150,15 +151,17 @@ impl Decider<'_> {
         let now = context.now;
         let work = self.works.home(command);
         let account = account_number(work, &command.account_id)?;
+        if let Body::PlaceHold(place) = &command.body
+            && let Some(row) = placed(work, command, account, place)?
+        {
+            return Ok(vec![row]);
+        }
         settle(work, account, now);
         let head = head_of(work, account, &command.account_id)?;
         let full = || work.accounts.get(&account).ok_or_else(|| not_found(&command.account_id));
         let mut drafts = match &command.body {
             Body::Post(post) => vec![ledger::post(head, post, context)?],
-            Body::PlaceHold(place) => {
-                refuse_taken(work, head, &place.hold_id)?;
-                vec![holds::place(head, place, context)?]
-            }
+            Body::PlaceHold(place) => vec![holds::place(head, place, context)?],
             Body::UpdateHold(update) => {
                 vec![holds::update(head, &*hold(work, head, &update.hold_id)?, update, context)?]
             }
@@ -193,23 +196,13 @@ impl Decider<'_> {
         let secret = self.world.secret();
         let work = self.works.home(command);
         if let Some(head) = work.head(&command.account_id) {
-            let account = head.identity.account;
-            let first = work.created.get(&account).or_else(|| {
-                work.records.iter().find(|record| record.row.account == account && record.row.sequence == 1)
-            });
-            let differs = first.map_or(Some("account_id".to_owned()), |first| {
-                replay::difference(command, head.secret.as_ref(), first)
-            });
-            return match (first, differs) {
-                (Some(first), None) => Ok(vec![Arc::clone(first)]),
-                (_, differs) => Err(Refusal::new(
-                    Reason::ResourceAlreadyExists,
-                    format!("Account {} exists already and is another one; choose another id.", command.account_id),
-                )
-                .with("id", &command.account_id)
-                .with("resource_type", "billing.v1.Account")
-                .with("field", differs.unwrap_or_default())),
-            };
+            let taken = Refusal::new(
+                Reason::ResourceAlreadyExists,
+                format!("Account {} exists already and is another one; choose another id.", command.account_id),
+            )
+            .with("id", &command.account_id)
+            .with("resource_type", "billing.v1.Account");
+            return found(work, command, head, 1, taken).map(|row| vec![row]);
         }
         let named = |refusal: Refusal| refusal.with("account_id", &command.account_id);
         let mut draft = accounts::create(create, context.now).map_err(named)?;
@@ -318,8 +311,7 @@ impl Decider<'_> {
             .with("sequence", sequence)
         };
         let work = self.works.part(home).ok_or_else(missing)?;
-        let in_batch =
-            work.records.iter().find(|record| (record.row.account, record.row.sequence) == (account, sequence));
+        let in_batch = work.row_of(account, sequence);
         let record = in_batch.or_else(|| work.originals.get(&(account, sequence)).and_then(Option::as_ref));
         let record = record.filter(|record| record.kind.is_entry()).ok_or_else(missing)?;
         let payload = record.payload();
@@ -392,44 +384,4 @@ fn settle(work: &mut Work, account: i64, now: Instant) {
 fn written<const N: usize>(rows: [Option<Arc<Record>>; N]) -> Result<Vec<Arc<Record>>, Refusal> {
     let internal = || Refusal::new(Reason::Internal, "A row was decided for an account that is not at hand.");
     rows.into_iter().map(|row| row.ok_or_else(internal)).collect()
-}
-
-fn account_number(work: &Work, account_id: &str) -> Result<i64, Refusal> {
-    work.ids.get(account_id).copied().flatten().ok_or_else(|| not_found(account_id))
-}
-
-fn head_of<'a>(work: &'a Work, account: i64, account_id: &str) -> Result<&'a Head, Refusal> {
-    work.heads.get(&account).ok_or_else(|| not_found(account_id))
-}
-
-/// The refusal of an account that does not exist.
-pub(super) fn not_found(account_id: &str) -> Refusal {
-    Refusal::new(Reason::AccountNotFound, format!("There is no account {account_id}.")).with("account_id", account_id)
-}
-
-fn find_hold(work: &Work, head: &Head, hold_id: &str) -> Option<Arc<Hold>> {
-    let open = head.open_holds.iter().find(|hold| hold.hold_id == hold_id);
-    let closed = || work.holds.get(&(head.identity.account, hold_id.to_owned())).and_then(Option::as_ref);
-    open.or_else(closed).cloned()
-}
-
-fn hold(work: &Work, head: &Head, hold_id: &str) -> Result<Arc<Hold>, Refusal> {
-    find_hold(work, head, hold_id).ok_or_else(|| {
-        Refusal::new(Reason::HoldNotFound, format!("Account {} has no hold {hold_id}.", head.identity.account_id))
-            .with("account_id", &head.identity.account_id)
-            .with("hold_id", hold_id)
-    })
-}
-
-fn refuse_taken(work: &Work, head: &Head, hold_id: &str) -> Result<(), Refusal> {
-    match find_hold(work, head, hold_id) {
-        Some(_) => Err(Refusal::new(
-            Reason::ResourceAlreadyExists,
-            format!("Account {} has a hold {hold_id} already; choose another id.", head.identity.account_id),
-        )
-        .with("id", hold_id)
-        .with("resource_type", "billing.v1.Hold")
-        .with("field", "idempotency_key")),
-        None => Ok(()),
-    }
 }

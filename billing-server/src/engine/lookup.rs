@@ -6,26 +6,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use billing_db::heads::HeadRow;
-use billing_db::{AccountRow, Conn, DbError, HoldRow, JournalRow, heads, holds, journal, keys, reversals};
+use billing_db::{Conn, DbError, JournalRow, heads, holds, journal, keys, reversals};
 
 use super::command::{Body, Command, Job};
-use super::partition::identity_of;
 use super::record::{Record, payload_of};
 use super::replay::{Content, Remembered};
 use super::seal::{self, key_hash};
+use super::stored::{account_of, head_of, hold_of};
 use super::work::Work;
 use super::works::Works;
-use crate::domain::accounts::{Account, BillingMode, Settings, State};
-use crate::domain::amounts::Amounts;
-use crate::domain::calendar::TimeZone;
-use crate::domain::currency::Currency;
 use crate::domain::head::Head;
-use crate::domain::holds::{Hold, HoldState};
-use crate::domain::instant::Instant;
+use crate::domain::holds::Hold;
 use crate::domain::money::Money;
 use crate::domain::reason::Refusal;
-use crate::domain::record::{Details, HoldTexts};
 
 /// Fills `works` with all that the jobs name.
 pub(super) fn gather(
@@ -114,86 +107,6 @@ pub(super) fn load_heads(conn: &mut Conn<'_>, partition: i16, ids: &[&str]) -> R
         .collect()
 }
 
-fn unreadable(what: &str, account_id: &str) -> DbError {
-    DbError::Invariant(format!("account {account_id} has a {what} that this server does not know"))
-}
-
-fn head_of(row: HeadRow, open_holds: Vec<Arc<Hold>>) -> Result<Head, DbError> {
-    let HeadRow { account, last } = row;
-    let id = account.account_id.clone();
-    let identity =
-        identity_of(account.partition, account.account, account.account_id, account.customer_id, &account.currency)
-            .ok_or_else(|| unreadable("currency", &id))?;
-    let money = |micros: Option<i64>| Money::from_micros(micros.unwrap_or(0));
-    let is_entry = matches!(last.kind, 1..=13);
-    Ok(Head {
-        identity: Arc::new(identity),
-        time_zone: TimeZone::parse(&account.time_zone).ok_or_else(|| unreadable("time zone", &id))?,
-        state: State::from_number(account.state).ok_or_else(|| unreadable("state", &id))?,
-        billing_mode: BillingMode::from_number(account.billing_mode).ok_or_else(|| unreadable("billing mode", &id))?,
-        version: account.version,
-        secret: account.secret.and_then(|secret| secret.try_into().ok()),
-        sequence: last.sequence,
-        entry_sequence: last.entry_sequence.unwrap_or(if is_entry { last.sequence } else { 0 }),
-        amounts: Amounts {
-            posted: Money::from_micros(last.posted_after),
-            held: money(last.held_after),
-            bonus: money(last.bonus_after),
-            credit_limit: money(last.credit_limit_after),
-            promised: money(last.promised_after),
-            not_due: money(last.not_due_after),
-            overdue: money(last.overdue_after),
-        },
-        open_holds,
-    })
-}
-
-/// A stored hold as the rules know it.
-pub fn hold_of(row: HoldRow) -> Hold {
-    Hold {
-        hold_id: row.hold_id,
-        state: HoldState::from_number(row.state).unwrap_or(HoldState::Released),
-        amount: Money::from_micros(row.amount),
-        captured: Money::from_micros(row.captured),
-        expires_at: Instant::from_micros(row.expires_at),
-        placed_at: Instant::from_micros(row.placed_at),
-        updated_at: Instant::from_micros(row.updated_at),
-        category: row.category,
-        texts: HoldTexts {
-            description: row.description,
-            reference: row.reference,
-            metadata: row.metadata.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
-        },
-    }
-}
-
-/// A stored account as the rules know it.
-pub fn account_of(row: &AccountRow) -> Result<Account, DbError> {
-    let id = &row.account_id;
-    let json = |text: &Option<String>| text.clone().unwrap_or_default();
-    Ok(Account {
-        settings: Settings {
-            customer_id: row.customer_id.clone(),
-            currency: Currency::parse(&row.currency).ok_or_else(|| unreadable("currency", id))?,
-            time_zone: TimeZone::parse(&row.time_zone).ok_or_else(|| unreadable("time zone", id))?,
-            locale: row.locale.clone(),
-            state: State::from_number(row.state).ok_or_else(|| unreadable("state", id))?,
-            billing_mode: BillingMode::from_number(row.billing_mode).ok_or_else(|| unreadable("billing mode", id))?,
-            credit_limit: Money::from_micros(row.credit_limit),
-            payment_terms_days: row.payment_terms_days,
-            policy_id: row.policy_id.clone(),
-            created_at: Instant::from_micros(row.created_at),
-            updated_at: Instant::from_micros(row.updated_at),
-        },
-        details: Details {
-            metadata: serde_json::from_str(&json(&row.metadata)).unwrap_or_default(),
-            display_name: row.display_name.clone(),
-            billing_details: serde_json::from_str(&json(&row.billing_details)).ok(),
-            hold: None,
-        },
-    })
-}
-
 fn gather_keys<'a>(
     conn: &mut Conn<'_>,
     works: &mut Works,
@@ -266,7 +179,7 @@ fn gather_details(
     let work = works.home(command);
     let Some(account) = work.ids.get(&command.account_id).copied().flatten() else { return Ok(()) };
     match &command.body {
-        Body::CreateAccount(_) => gather_created(conn, work, running, account),
+        Body::CreateAccount(_) => gather_first_row(conn, work, running, account, 1),
         Body::UpdateAccount(_) | Body::CloseAccount(_) | Body::ReopenAccount(_) => {
             gather_account(conn, work, running, &command.account_id, account)
         }
@@ -274,7 +187,13 @@ fn gather_details(
             gather_account(conn, work, running, &command.account_id, account)?;
             gather_texts(conn, work, account)
         }
-        Body::PlaceHold(place) => gather_hold(conn, work, running, account, &place.hold_id),
+        Body::PlaceHold(place) => {
+            gather_hold(conn, work, running, account, &place.hold_id)?;
+            match work.hold(account, &place.hold_id).map(|hold| hold.placed_sequence) {
+                Some(sequence) => gather_first_row(conn, work, running, account, sequence),
+                None => Ok(()),
+            }
+        }
         Body::UpdateHold(update) => gather_hold(conn, work, running, account, &update.hold_id),
         Body::CaptureHold(capture) => gather_hold(conn, work, running, account, &capture.hold_id),
         Body::ReleaseHold { hold_id } => gather_hold(conn, work, running, account, hold_id),
@@ -283,15 +202,20 @@ fn gather_details(
     }
 }
 
-fn gather_created(conn: &mut Conn<'_>, work: &mut Work, running: Option<&Work>, account: i64) -> Result<(), DbError> {
-    let running = running.and_then(|running| {
-        running.records.iter().find(|record| record.row.account == account && record.row.sequence == 1)
-    });
-    if let Some(record) = running {
-        work.created.insert(account, Arc::clone(record));
-    } else if let Some(row) = journal::row_of(conn, work.partition.db_number(), account, 1)? {
+/// The row that made an account or a hold.
+fn gather_first_row(
+    conn: &mut Conn<'_>,
+    work: &mut Work,
+    running: Option<&Work>,
+    account: i64,
+    sequence: i64,
+) -> Result<(), DbError> {
+    let key = (account, sequence);
+    if let Some(record) = running.and_then(|running| running.row_of(account, sequence)) {
+        work.first_rows.insert(key, Arc::clone(record));
+    } else if let Some(row) = journal::row_of(conn, work.partition.db_number(), account, sequence)? {
         let records = work.partition.records(conn, vec![row])?;
-        work.created.extend(records.into_iter().map(|record| (account, Arc::new(record))));
+        work.first_rows.extend(records.into_iter().map(|record| (key, Arc::new(record))));
     }
     Ok(())
 }

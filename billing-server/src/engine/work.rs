@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use billing_db::changes::Change;
 use billing_db::journal::Anchor;
-use billing_db::{AccountRow, DueRow, HoldRow, JournalRow, NameRow, OutcomeRow, ReversalRow};
+use billing_db::{JournalRow, NameRow, OutcomeRow};
 use sha2::{Digest, Sha256};
 
 use super::partition::{Partition, Tail};
@@ -14,7 +14,7 @@ use super::replay::{Content, Remembered};
 use super::seal::{self, FORMAT, Names};
 use crate::domain::accounts::Account;
 use crate::domain::head::{Head, Identity};
-use crate::domain::holds::{Hold, HoldState};
+use crate::domain::holds::Hold;
 use crate::domain::instant::Instant;
 use crate::domain::money::Money;
 use crate::domain::reason::Refusal;
@@ -49,8 +49,8 @@ pub(super) struct Work {
     pub(super) originals: HashMap<(i64, i64), Option<Arc<Record>>>,
     /// How much of an entry was reversed.
     pub(super) reversed: HashMap<(i64, i64), Money>,
-    /// The rows that created accounts which are created again.
-    pub(super) created: HashMap<i64, Arc<Record>>,
+    /// The rows that made the accounts and holds which are made again, by account and sequence.
+    pub(super) first_rows: HashMap<(i64, i64), Arc<Record>>,
     /// What an anonymised account's rows leave in place of their texts.
     pub(super) digests: HashMap<i64, Vec<(i64, Vec<u8>)>>,
     pub(super) keys: HashMap<[u8; 16], Remembered>,
@@ -87,7 +87,7 @@ impl Work {
             holds: HashMap::new(),
             originals: HashMap::new(),
             reversed: HashMap::new(),
-            created: HashMap::new(),
+            first_rows: HashMap::new(),
             digests: HashMap::new(),
             keys: HashMap::new(),
             new_names: Vec::new(),
@@ -114,7 +114,7 @@ impl Work {
             holds: HashMap::new(),
             originals: HashMap::new(),
             reversed: HashMap::new(),
-            created: HashMap::new(),
+            first_rows: HashMap::new(),
             digests: HashMap::new(),
             keys: HashMap::new(),
             new_names: running.new_names.clone(),
@@ -128,6 +128,25 @@ impl Work {
     pub(super) fn head(&self, account_id: &str) -> Option<&Head> {
         let account = (*self.ids.get(account_id)?)?;
         self.heads.get(&account)
+    }
+
+    /// A hold of an account, open or not, as decided so far. The open ones may be many, so they come last.
+    pub(super) fn hold(&self, account: i64, hold_id: &str) -> Option<&Arc<Hold>> {
+        match self.holds.get(&(account, hold_id.to_owned())) {
+            Some(known) => known.as_ref(),
+            None => self.heads.get(&account)?.open_holds.iter().find(|hold| hold.hold_id == hold_id),
+        }
+    }
+
+    /// The row that made an account or a hold which is made again.
+    pub(super) fn first_row(&self, account: i64, sequence: i64) -> Option<&Arc<Record>> {
+        let in_batch = || self.row_of(account, sequence);
+        self.first_rows.get(&(account, sequence)).or_else(in_batch)
+    }
+
+    /// A row that this batch writes.
+    pub(super) fn row_of(&self, account: i64, sequence: i64) -> Option<&Arc<Record>> {
+        self.records.iter().find(|record| (record.row.account, record.row.sequence) == (account, sequence))
     }
 
     /// The time of the next decision: never before the last row.
@@ -340,99 +359,8 @@ impl Work {
         self.changes.push(Change::InsertName(row));
         number
     }
-
-    fn note_changes(&mut self, head: &Head, draft: &Draft, open: Option<Instant>) {
-        let partition = self.partition.db_number();
-        let account = head.identity.account;
-        if let Some(settings) = &draft.payload.account {
-            let full = Account { settings: settings.clone(), details: draft.texts.details.clone() };
-            let row = account_row(head, &full);
-            match draft.kind {
-                Kind::AccountCreated => self.changes.push(Change::InsertAccount(row)),
-                _ => self.changes.push(Change::UpdateAccount(row)),
-            }
-            if draft.kind == Kind::AccountAnonymized {
-                let digests = self.digests.remove(&account).unwrap_or_default();
-                self.changes.push(Change::EraseTexts { partition, account, digests });
-            }
-            self.accounts.insert(account, full);
-        }
-        if let Some(hold) = &draft.payload.hold {
-            let mut hold = hold.clone();
-            hold.texts = draft.hold_texts();
-            self.changes.push(Change::PutHold(hold_row(partition, account, &hold)));
-            let due = |at: Instant| DueRow {
-                partition,
-                at: at.micros(),
-                kind: DUE_HOLD,
-                account,
-                subject: hold.hold_id.clone(),
-            };
-            let ends = (hold.state == HoldState::Open).then_some(hold.expires_at);
-            if open != ends {
-                self.changes.extend(open.map(|at| Change::DeleteDue(due(at))));
-                self.changes.extend(ends.map(|at| Change::InsertDue(due(at))));
-            }
-            if hold.state != HoldState::Open {
-                self.holds.insert((account, hold.hold_id.clone()), Some(Arc::new(hold)));
-            }
-        }
-        if let Some(sequence) = draft.payload.reverses_sequence {
-            let reversed = self.reversed.entry((account, sequence)).or_insert(Money::ZERO);
-            *reversed = reversed.checked_add(draft.amount.abs()).unwrap_or(Money::MAX);
-            let row = ReversalRow { partition, account, sequence, reversed: reversed.micros() };
-            self.changes.push(Change::PutReversal(row));
-        }
-    }
 }
 
 fn nonzero(number: i64) -> Option<i64> {
     Some(number).filter(|number| *number != 0)
-}
-
-fn account_row(head: &Head, account: &Account) -> AccountRow {
-    let Account { settings, details } = account;
-    AccountRow {
-        partition: super::partition::db_number(head.identity.partition),
-        account: head.identity.account,
-        account_id: head.identity.account_id.clone(),
-        customer_id: settings.customer_id.clone(),
-        currency: settings.currency.code().to_owned(),
-        time_zone: settings.time_zone.name().to_owned(),
-        locale: settings.locale.clone(),
-        state: settings.state as i16,
-        billing_mode: settings.billing_mode as i16,
-        credit_limit: settings.credit_limit.micros(),
-        payment_terms_days: settings.payment_terms_days,
-        policy_id: settings.policy_id.clone(),
-        display_name: details.display_name.clone(),
-        billing_details: details.billing_details.as_ref().and_then(|given| serde_json::to_string(given).ok()),
-        metadata: Some(&details.metadata)
-            .filter(|pairs| !pairs.is_empty())
-            .and_then(|pairs| serde_json::to_string(pairs).ok()),
-        secret: head.secret.map(|secret| secret.to_vec()),
-        version: head.version,
-        created_at: settings.created_at.micros(),
-        updated_at: settings.updated_at.micros(),
-    }
-}
-
-fn hold_row(partition: i16, account: i64, hold: &Hold) -> HoldRow {
-    HoldRow {
-        partition,
-        account,
-        hold_id: hold.hold_id.clone(),
-        state: hold.state as i16,
-        amount: hold.amount.micros(),
-        captured: hold.captured.micros(),
-        expires_at: hold.expires_at.micros(),
-        placed_at: hold.placed_at.micros(),
-        updated_at: hold.updated_at.micros(),
-        category: hold.category.clone(),
-        description: hold.texts.description.clone(),
-        reference: hold.texts.reference.clone(),
-        metadata: Some(&hold.texts.metadata)
-            .filter(|pairs| !pairs.is_empty())
-            .and_then(|pairs| serde_json::to_string(pairs).ok()),
-    }
 }

@@ -67,6 +67,7 @@ fn with_payload(mut record: Record, kind: Kind, payload: &Payload) -> Record {
 fn held() -> Payload {
     let hold = Hold {
         hold_id: "hold-1".to_owned(),
+        placed_sequence: 1,
         state: HoldState::Captured,
         amount: money(1),
         captured: money(1),

@@ -83,8 +83,12 @@ fn post(kind: PostKind, amount: i64, category: Option<&str>) -> Act {
 }
 
 fn place(hold: &str) -> Act {
+    place_of(hold, 5)
+}
+
+fn place_of(hold: &str, amount: i64) -> Act {
     let expiry = Some(Expiry::At(Instant::from_micros(BEGAN.micros() + 3_600_000_000)));
-    Act::Place { hold: hold.to_owned(), amount: units(5), expiry }
+    Act::Place { hold: hold.to_owned(), amount: units(amount), expiry }
 }
 
 fn capture(hold: &str, amount: Option<i64>, keep_rest: bool) -> Act {
@@ -155,7 +159,16 @@ fn next() -> Vec<Op> {
         op("alice", "again-3", capture("kept", Some(4), false)),
         op("alice", "again-4", capture("kept", None, false)),
         op("alice", "again-5", capture("changed", Some(9), false)),
+        // Holds of before, of the running batch and of this one are found; what differs is another hold.
         op("alice", "again-6", place("captured")),
+        op("alice", "again-6-more", place_of("captured", 6)),
+        op("carol", "found-1", place("placed")),
+        op("carol", "found-2", place_of("placed", 6)),
+        op("bob", "found-3", place("new")),
+        op("bob", "found-4", place("new")),
+        op("bob", "found-5", place_of("new", 6)),
+        op("bob", "found-6", release("new")),
+        op("bob", "found-7", place("new")),
         op("alice", "again-7", release("open")),
         op("bob", "again-8", reverse(3, None, None)),
         op("bob", "again-9", reverse(2, Some(71), None)),

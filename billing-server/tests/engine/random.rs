@@ -107,6 +107,10 @@ impl Case {
                 let op = index.get(&self.resolver.history).clone();
                 self.one(&op).await
             }
+            Step::Anew(index) => {
+                let op = self.resolver.anew(*index);
+                self.one(&op).await
+            }
             Step::AtExpiry(beside, sketch) => self.at_expiry(*beside, sketch).await,
             Step::Atomic(sketches) => self.atomic(sketches).await,
             Step::Crowd(sketches, in_one_call) => self.crowd(sketches, *in_one_call).await,

@@ -80,6 +80,8 @@ pub(crate) enum Step {
     One(Sketch),
     /// An earlier operation once more, word for word.
     Again(Index),
+    /// The same under a key of its own.
+    Anew(Index),
     /// At the moment when the next hold ends, or so many microseconds beside it.
     AtExpiry(i64, Sketch),
     Atomic(Vec<Sketch>),
@@ -185,6 +187,7 @@ pub(crate) fn steps(count: Range<usize>) -> impl Strategy<Value = Vec<Step>> {
         6 => wait.prop_map(Step::Wait),
         30 => sketch().prop_map(Step::One),
         4 => any::<Index>().prop_map(Step::Again),
+        2 => any::<Index>().prop_map(Step::Anew),
         3 => (-1..=1_i64, sketch()).prop_map(|(beside, sketch)| Step::AtExpiry(beside, sketch)),
         4 => proptest::collection::vec(sketch(), 1..5).prop_map(Step::Atomic),
         4 => (proptest::collection::vec(sketch(), 2..16), any::<bool>()).prop_map(|(crowd, one)| Step::Crowd(crowd, one)),
@@ -257,6 +260,18 @@ impl Resolver {
         let account = if matches!(act, Act::CloseBooks { .. }) { "" } else { account };
         let is_silent = matches!(act, Act::Settle);
         let op = Op { account: account.to_owned(), key: self.key(&sketch.key, is_silent), act, dry: sketch.dry };
+        self.history.push(op.clone());
+        op
+    }
+
+    /// An earlier operation under a key of its own; mostly one that makes something, since that is found again.
+    pub(crate) fn anew(&mut self, index: Index) -> Op {
+        let makes = |op: &&Op| matches!(op.act, Act::Create { .. } | Act::Place { .. });
+        let making: Vec<&Op> = self.history.iter().filter(makes).collect();
+        let earlier = if index.index(4) == 0 { index.get(&self.history) } else { index.get(&making) };
+        let op = Op { key: None, ..earlier.clone() };
+        let key = self.key(&Key::Fresh, matches!(op.act, Act::Settle));
+        let op = Op { key, ..op };
         self.history.push(op.clone());
         op
     }

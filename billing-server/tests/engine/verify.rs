@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use billing_db::holds::HoldFilter;
 use billing_db::{AccountRow, Conn, Database, DbError, DueRow, HoldRow, JournalRow, due, journal, names};
 use billing_server::domain::amounts::Amounts;
 use billing_server::domain::money::Money;
@@ -41,7 +42,8 @@ fn read_partition(conn: &mut Conn<'_>, partition: i16) -> Result<Stored, DbError
     let mut holds = Vec::new();
     let mut reversed = BTreeMap::new();
     for account in &numbers {
-        holds.extend(billing_db::holds::list(conn, partition, *account, None, None, i64::MAX)?);
+        let filter = HoldFilter { account: *account, ..HoldFilter::default() };
+        holds.extend(billing_db::holds::list(conn, partition, &filter, None, i64::MAX)?);
         let sequences: Vec<i64> = rows.iter().filter(|row| row.account == *account).map(|row| row.sequence).collect();
         for sequences in sequences.chunks(1_000) {
             let found = billing_db::reversals::find(conn, partition, *account, sequences)?;
@@ -168,6 +170,13 @@ fn check_holds(stored: &Stored) {
         let rows = stored.rows.iter().filter(|row| row.account == hold.account);
         let mut said = rows.filter_map(|row| payload(row).hold).filter(|said| said.hold_id == hold.hold_id);
         let said = said.next_back().unwrap();
+        let placed = (hold.account, hold.placed_sequence);
+        let placed = stored.rows.iter().find(|row| (row.account, row.sequence) == placed).unwrap();
+        assert_eq!(
+            (placed.kind, payload(placed).hold_id.as_ref()),
+            (40, Some(&hold.hold_id)),
+            "the hold was placed there"
+        );
         assert_eq!(
             (said.state as i16, said.amount.micros(), said.captured.micros(), said.expires_at.micros()),
             (hold.state, hold.amount, hold.captured, hold.expires_at),

@@ -132,11 +132,12 @@ create table accounts (
 );
 create index accounts_by_customer on accounts (partition, customer_id, account_id);
 
--- Reservations, open and closed.
+-- Reservations, open and closed. `placed_sequence` is the sequence of the row that placed it.
 create table holds (
     partition smallint not null,
     account bigint not null,
     hold_id text collate "C" not null,
+    placed_sequence bigint not null check (placed_sequence > 0),
     state smallint not null,
     amount bigint not null check (amount > 0),
     captured bigint not null check (captured >= 0 and captured <= amount),
@@ -151,6 +152,7 @@ create table holds (
     foreign key (partition, account) references accounts
 );
 create index holds_open on holds (partition, account) where state = 1;
+create index holds_by_time on holds (partition, account, placed_at, hold_id);
 
 -- How much of an entry was taken back by reversals, so that it is never taken back twice.
 create table reversals (

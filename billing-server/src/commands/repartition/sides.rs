@@ -2,10 +2,10 @@
 
 use billing_db::accounts::AccountFilter;
 use billing_db::changes::Change;
-use billing_db::{AccountRow, Database, DueRow, HoldRow, OutcomeRow, ReversalRow, accounts, due, holds, reversals};
+use billing_db::holds::{self, HoldFilter};
+use billing_db::{AccountRow, Database, DueRow, HoldRow, OutcomeRow, ReversalRow, accounts, due, outcomes, reversals};
 
 use super::copy::Target;
-use super::outcomes;
 use super::source::{PAGE, Source};
 use crate::commands::progress;
 
@@ -48,12 +48,13 @@ fn copy_account(old: &Database, target: &mut Target, source: &Source, row: Accou
     let (partition, account) = (owner.home, owner.number);
     target.change(partition, Change::InsertAccount(AccountRow { partition, account, ..row }))?;
     if owner.has_holds {
-        let mut after: Option<(i64, String)> = None;
+        let filter = HoldFilter { account: was.1, ..HoldFilter::default() };
+        let mut before: Option<(i64, String)> = None;
         loop {
-            let from = after.as_ref().map(|(at, hold_id)| (*at, hold_id.as_str()));
-            let page = old.read(|conn| holds::list(conn, was.0, was.1, None, from, PAGE))?;
+            let from = before.as_ref().map(|(at, hold_id)| (*at, hold_id.as_str()));
+            let page = old.read(|conn| holds::list(conn, was.0, &filter, from, PAGE))?;
             let Some(last) = page.last() else { break };
-            after = Some((last.placed_at, last.hold_id.clone()));
+            before = Some((last.placed_at, last.hold_id.clone()));
             for row in page {
                 target.change(partition, Change::PutHold(HoldRow { partition, account, ..row }))?;
             }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use billing_db::{Database, Options, due, holds, journal, partitions, reversals};
+use billing_db::holds::{self, HoldFilter};
+use billing_db::{Database, Options, due, journal, partitions, reversals};
 
 use super::*;
 use crate::config::load;
@@ -271,13 +272,15 @@ fn check_sides(database: &Database, count: u16) {
         let partition = i16::try_from(partition_of(&id(number), count)).unwrap();
         let account =
             database.read(|conn| billing_db::accounts::find(conn, partition, &id(number))).unwrap().unwrap().account;
-        let states: Vec<_> = database
-            .read(|conn| holds::list(conn, partition, account, None, None, 10))
-            .unwrap()
-            .into_iter()
-            .map(|hold| (hold.hold_id, hold.state, hold.description.is_some()))
-            .collect();
-        assert_eq!(states, [("kept".to_owned(), 1, true), ("taken".to_owned(), 2, true)]);
+        let filter = HoldFilter { account, ..HoldFilter::default() };
+        let held = database.read(|conn| holds::list(conn, partition, &filter, None, 10)).unwrap();
+        for hold in &held {
+            let placed = database.read(|conn| journal::row_of(conn, partition, account, hold.placed_sequence)).unwrap();
+            assert_eq!(placed.map(|row| payload_of(&row).hold_id), Some(Some(hold.hold_id.clone())));
+        }
+        let states: Vec<_> =
+            held.into_iter().map(|hold| (hold.hold_id, hold.state, hold.description.is_some())).collect();
+        assert_eq!(states, [("taken".to_owned(), 2, true), ("kept".to_owned(), 1, true)]);
         let reversed = database.read(|conn| reversals::find(conn, partition, account, &[2, 5])).unwrap();
         // The payment of one, the transfer of another; its peer has got that as its row 4.
         let expected = usize::from(number == 2 || number == 3);

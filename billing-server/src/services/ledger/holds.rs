@@ -1,19 +1,15 @@
 //! Holds.
 
-use billing_db::{Conn, DbError, HoldRow, holds};
+use billing_db::holds::{self, HoldFilter};
 use billing_proto::v1;
 use tonic::{Request, Response, Status};
 
 use crate::convert::page::{self, Page, Query};
 use crate::convert::violations::Violations;
 use crate::convert::{self, text};
-use crate::domain::instant::Instant;
 use crate::domain::reason::{Reason, Refusal};
 use crate::engine::Engine;
 use crate::services::{Call, find};
-
-/// How many holds are read at once.
-const CHUNK: i64 = 1000;
 
 /// Reserves money.
 pub(super) async fn place(
@@ -134,51 +130,17 @@ async fn list_page(
     page: &Page,
 ) -> Result<v1::ListHoldsResponse, Refusal> {
     let head = find::head(engine, account_id).await?;
-    let (partition, account) = (find::number(head.identity.partition), head.identity.account);
-    let (before, now, count) = (page.number_and_name()?, engine.now(), page.size.saturating_add(1));
+    let partition = find::number(head.identity.partition);
+    let (before, now, limit) = (page.number_and_name()?, engine.now(), page.limit());
+    let filter = HoldFilter { account: head.identity.account, states, now: now.micros() };
     let mut rows = engine
         .read(move |conn| {
-            let mut rows = placed_before(conn, partition, account, before.as_ref())?;
-            rows.retain(|row| states.is_empty() || states.contains(&state_at(row, now)));
-            rows.truncate(count);
-            Ok(rows)
+            let before = before.as_ref().map(|(placed_at, hold_id)| (*placed_at, hold_id.as_str()));
+            holds::list(conn, partition, &filter, before, limit)
         })
         .await?;
     let next_page_token = page.cut(&mut rows, |last| format!("{}/{}", last.placed_at, last.hold_id));
     let holds =
         rows.into_iter().map(|row| convert::hold::of_row(row, &head.identity, now)).collect::<Result<_, _>>()?;
     Ok(v1::ListHoldsResponse { holds, next_page_token })
-}
-
-/// The state of a hold as `now` sees it.
-fn state_at(row: &HoldRow, now: Instant) -> i16 {
-    let (open, expired) = (v1::HoldState::Open as i32, v1::HoldState::Expired as i32);
-    if i32::from(row.state) == open && row.expires_at <= now.micros() {
-        i16::try_from(expired).unwrap_or(row.state)
-    } else {
-        row.state
-    }
-}
-
-/// The holds placed before a place in the list, the last one first. The table is read in the order they were placed, so
-/// this reads all of them; an account has few.
-fn placed_before(
-    conn: &mut Conn<'_>,
-    partition: i16,
-    account: i64,
-    before: Option<&(i64, String)>,
-) -> Result<Vec<HoldRow>, DbError> {
-    let is_before =
-        |row: &HoldRow| before.is_none_or(|(placed_at, hold_id)| (row.placed_at, &row.hold_id) < (*placed_at, hold_id));
-    let mut rows: Vec<HoldRow> = Vec::new();
-    loop {
-        let after = rows.last().map(|row| (row.placed_at, row.hold_id.as_str()));
-        let more = holds::list(conn, partition, account, None, after, CHUNK)?;
-        let is_last = more.len() < 1000 || !more.iter().all(is_before);
-        rows.extend(more.into_iter().filter(is_before));
-        if is_last {
-            rows.reverse();
-            return Ok(rows);
-        }
-    }
 }
