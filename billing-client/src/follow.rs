@@ -17,7 +17,7 @@ use crate::follower::{Change, Follower};
 use crate::stream_options::{patience, stream_options};
 use crate::subscription::EVENTS_AHEAD;
 
-/// The most accounts that one request may name, and that a stream without snapshots can resume.
+/// The most accounts that one request may name.
 pub(crate) const MAX_ACCOUNTS: usize = 1000;
 
 /// Which accounts to follow at first, and how.
@@ -29,7 +29,8 @@ pub struct Following {
 }
 
 impl Following {
-    /// These accounts to begin with. It may be none. Those that do not exist are listed, and are no error.
+    /// These accounts to begin with. It may be none; one stream follows at most 100,000. Those that do not exist are
+    /// listed, and are no error.
     pub fn accounts<T: Into<String>>(account_ids: impl IntoIterator<Item = T>) -> Self {
         let account_ids = account_ids.into_iter().map(Into::into).collect();
         Self { wire: v1::FollowStart { account_ids, ..Default::default() }, with_heartbeats: false }
@@ -72,7 +73,6 @@ pub struct Follow {
 pub struct FollowHandle {
     changes: mpsc::UnboundedSender<Change>,
     wanted: Wanted,
-    with_snapshot: bool,
 }
 
 /// The accounts that the caller wants to follow, confirmed or not.
@@ -92,24 +92,20 @@ impl Follow {
     }
 
     /// The token of the last event that this stream has yielded, or of a later heartbeat. After a restart hand it to
-    /// [`Following::resume_from`] together with the accounts.
+    /// [`Following::resume_from`] together with the accounts: they continue exactly after it, without sending their
+    /// balances again. In a stream with snapshots name those whose balance has come, and [add](FollowHandle::add) the
+    /// others.
     pub fn resume_token(&self) -> Option<&str> {
         self.resume_token.as_deref()
     }
 }
 
 impl FollowHandle {
-    /// Follows more accounts. The stream confirms them by [`Followed::AccountsChanged`].
-    ///
-    /// A stream with snapshots takes any number of accounts. One without can only resume 1000 of them without a gap,
-    /// so more are refused with [`Error::Configuration`]. A stream that has ended is told by [`Error::Transport`].
+    /// Follows more accounts. The stream confirms them by [`Followed::AccountsChanged`]. A stream that has ended is told
+    /// by [`Error::Transport`]; more than 100,000 accounts end it with `TOO_MANY_ITEMS`.
     pub fn add<T: Into<String>>(&self, account_ids: impl IntoIterator<Item = T>) -> Result<(), Error> {
         let added: Vec<String> = account_ids.into_iter().map(Into::into).collect();
         let mut wanted = self.wanted.lock();
-        let new: BTreeSet<&String> = added.iter().filter(|&account| !wanted.contains(account)).collect();
-        if !self.with_snapshot && wanted.len() + new.len() > MAX_ACCOUNTS {
-            return Err(Error::Configuration(format!("more than {MAX_ACCOUNTS} accounts need `with_snapshot`")));
-        }
         wanted.extend(added.iter().cloned());
         self.send(Change::Add(added))
     }
@@ -161,7 +157,7 @@ impl Client {
         let wanted = Wanted::default();
         wanted.lock().extend(wire.account_ids.iter().cloned());
         let (changes, receiver) = mpsc::unbounded_channel();
-        let handle = FollowHandle { changes, wanted: wanted.clone(), with_snapshot: wire.include_snapshot };
+        let handle = FollowHandle { changes, wanted: wanted.clone() };
         let patience = patience(wire.heartbeat_interval.as_ref());
         let client = self.clone();
         let items = Background::spawn(EVENTS_AHEAD, |sender| {

@@ -28,8 +28,8 @@ pub(crate) struct Follower {
     /// How to begin; its start moves forward with each event.
     start: v1::FollowStart,
     wanted: Wanted,
-    /// The accounts that a resume token covers: those of `start`, and those added whose first message has come. Others
-    /// are added anew after a reconnect, so that they send their snapshot.
+    /// The accounts that continue from the token: those of a start and those confirmed since, but with snapshots only once
+    /// they have sent theirs. Others are added anew after a reconnect.
     established: BTreeSet<String>,
     /// The accounts whose following the caller was told of.
     told: BTreeSet<String>,
@@ -57,7 +57,8 @@ impl Follower {
         patience: Duration,
         sender: mpsc::Sender<Result<Followed, Error>>,
     ) -> Self {
-        let established = start.account_ids.iter().cloned().collect();
+        let resumed = matches!(start.start, Some(Start::ResumeToken(_)));
+        let established = if resumed { start.account_ids.iter().cloned().collect() } else { BTreeSet::new() };
         Self { client, start, wanted, established, told: BTreeSet::new(), changes, patience, failures: 0, sender }
     }
 
@@ -69,11 +70,6 @@ impl Follower {
                 // Whoever has dropped the stream needs no error either.
                 let _ = self.sender.send(Err(error)).await;
                 return;
-            }
-            if !self.has_token()
-                && let Some(token) = error.refusal().and_then(|refusal| refusal.detail("resume_token"))
-            {
-                self.start.start = Some(Start::ResumeToken(token.to_owned()));
             }
             reconnect = true;
             self.failures += 1;
@@ -94,6 +90,7 @@ impl Follower {
         let open = |channel, request| async move { events(channel).follow(request).await };
         let mut stream = self.client.open(UnboundedReceiverStream::new(requests), open).await?;
         let mut alive_until = Instant::now() + self.patience;
+        let mut begun = false;
         loop {
             tokio::select! {
                 // The caller wants other accounts.
@@ -104,7 +101,10 @@ impl Follower {
                         .map_err(|_| Error::transport("no heartbeat has come"))?
                         .map_err(Error::from_status)?
                         .ok_or_else(|| Error::transport("the service has ended the stream"))?;
-                    self.failures = 0;
+                    // The first message says only that the stream has begun.
+                    if std::mem::replace(&mut begun, true) {
+                        self.failures = 0;
+                    }
                     let item = match message.message {
                         Some(Message::Event(event)) => Some(self.event(event)?),
                         Some(Message::AccountsChanged(changed)) => self.confirmed(&mut connection, changed),
@@ -122,25 +122,27 @@ impl Follower {
         }
     }
 
-    /// Sends what a new stream begins with: `start`, and the accounts that its token does not cover.
+    /// Sends what a new stream begins with: `start` with the accounts that continue from its token, then the others.
+    /// Without a token all of them begin there, as if for the first time.
     fn begin(&mut self, requests: mpsc::UnboundedSender<v1::FollowRequest>, reconnect: bool) -> Connection {
         let wanted = self.wanted.lock().clone();
         self.established.retain(|account| wanted.contains(account));
-        if reconnect && !self.has_token() {
-            // Nothing was received yet, so all of them begin as if for the first time.
-            self.established.clone_from(&wanted);
+        let resumed = self.has_token();
+        let (mut first, rest): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|account| !resumed || self.established.contains(account));
+        if !self.start.include_snapshot {
+            self.established.extend(first.iter().cloned());
         }
-        let mut first: Vec<String> = self.established.iter().cloned().collect();
-        if self.start.include_snapshot {
-            first.truncate(MAX_ACCOUNTS);
-        }
-        let rest: Vec<String> = wanted.into_iter().filter(|account| !first.contains(account)).collect();
-        self.established = first.iter().cloned().collect();
+        let further = first.split_off(first.len().min(MAX_ACCOUNTS));
+        let opening_adds = further.len().div_ceil(MAX_ACCOUNTS);
         let mut connection = Connection { requests, starting: true, repeated: 0 };
-        connection.send(Wire::Start(v1::FollowStart { account_ids: first, ..self.start.clone() }));
         if reconnect {
-            connection.repeated = 1 + rest.len().div_ceil(MAX_ACCOUNTS);
+            connection.repeated = 1 + opening_adds + rest.len().div_ceil(MAX_ACCOUNTS);
         }
+        // What is too much for the service is refused by it.
+        let opening_adds = i32::try_from(opening_adds).unwrap_or(i32::MAX);
+        connection.send(Wire::Start(v1::FollowStart { account_ids: first, opening_adds, ..self.start.clone() }));
+        connection.request(Change::Add(further));
         connection.request(Change::Add(rest));
         connection
     }

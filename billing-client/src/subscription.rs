@@ -54,7 +54,8 @@ stream_options!(Subscription, subscribe_request);
 /// The events of a subscription: a [`Stream`] that reconnects and resumes by itself.
 ///
 /// Nothing is left out, and events of one account come in the order of its sequence. After a reconnect the last events
-/// may come again; [`event_id`](Event::event_id) tells them apart.
+/// may come again; [`event_id`](Event::event_id) tells them apart. A subscription without a snapshot has begun when its
+/// first heartbeat comes, which it does at once: [`with_heartbeats`](Subscription::with_heartbeats) yields it.
 ///
 /// It ends only after an error that no reconnect heals, such as `RESUME_TOKEN_EXPIRED`, `RESUME_TOKEN_DIVERGED`,
 /// `PERMISSION_DENIED` or a malformed subscription; that error is its last item. Must be created within a tokio
@@ -117,7 +118,7 @@ struct Subscriber {
     /// What to subscribe to; its start moves forward with each event.
     request: v1::SubscribeRequest,
     patience: Duration,
-    /// How often in a row no event was received.
+    /// How often in a row a stream broke as soon as it had begun.
     failures: u32,
     sender: mpsc::Sender<Result<Event, Error>>,
 }
@@ -131,11 +132,6 @@ impl Subscriber {
                 let _ = self.sender.send(Err(error)).await;
                 return;
             }
-            if !matches!(self.request.start, Some(Start::ResumeToken(_)))
-                && let Some(token) = error.refusal().and_then(|refusal| refusal.detail("resume_token"))
-            {
-                self.request.start = Some(Start::ResumeToken(token.to_owned()));
-            }
             self.failures += 1;
             let delay = self.client.retry().delay_of_reconnect(self.failures, &error);
             tracing::info!(failures = self.failures, delay_ms = delay.as_millis(), %error, "a subscription reconnects");
@@ -147,6 +143,7 @@ impl Subscriber {
     async fn stream_once(&mut self) -> Result<(), Error> {
         let open = |channel, request| async move { events(channel).subscribe(request).await };
         let mut stream = self.client.open(self.request.clone(), open).await?;
+        let mut begun = false;
         loop {
             let message = timeout(self.patience, stream.message())
                 .await
@@ -157,7 +154,10 @@ impl Subscriber {
             if !event.resume_token.is_empty() {
                 self.request.start = Some(Start::ResumeToken(event.resume_token.clone()));
             }
-            self.failures = 0;
+            // The first message says only that the stream has begun.
+            if std::mem::replace(&mut begun, true) {
+                self.failures = 0;
+            }
             if self.sender.send(Ok(event)).await.is_err() {
                 return Ok(());
             }

@@ -16,10 +16,12 @@ const RETRY_AFTER_MS: &str = "retry_after_ms";
 /// What a refusal names the type of the thing that is taken by; told as `ResourceInfo`, not as metadata.
 const RESOURCE_TYPE: &str = "resource_type";
 /// The domain of every `ErrorInfo`.
-pub const DOMAIN: &str = "billing";
-/// Details travel in a header, which clients bound (8 KiB in some), so neither a list nor a text may fill it.
+const DOMAIN: &str = "billing";
+/// Details travel in a header, which clients bound (8 KiB in some), so no list may fill it.
 const MAX_VIOLATIONS: usize = 40;
-/// The longest text of a status, in characters: what a caller sent may stand in it.
+/// The longest text for people in a status, in characters: what a caller sent may stand in it. What programs read, the
+/// metadata and the names of resources, goes out whole, since a part of it is good for nothing (a resume token, an id);
+/// whoever puts a caller's words there puts no more than an excerpt.
 const MAX_TEXT: usize = 300;
 
 /// The status of a refusal.
@@ -186,7 +188,7 @@ fn retry_delay(refusal: &Refusal) -> Option<Duration> {
 
 /// The type and the name of the thing that is missing or taken.
 fn resource_of(refusal: &Refusal) -> (String, String) {
-    let named = |key: &str| refusal.metadata.get(key).map(|name| clip(name)).unwrap_or_default();
+    let named = |key: &str| refusal.metadata.get(key).cloned().unwrap_or_default();
     match refusal.reason {
         Reason::AccountNotFound => ("billing.v1.Account".to_owned(), named("account_id")),
         Reason::EntryNotFound => {
@@ -200,7 +202,7 @@ fn resource_of(refusal: &Refusal) -> (String, String) {
 /// The metadata of `ErrorInfo`. The field at fault always stands in it.
 fn metadata_of(refusal: &Refusal, operation: &str) -> HashMap<String, String> {
     let told = refusal.metadata.iter().filter(|(key, _)| *key != RETRY_AFTER_MS && *key != RESOURCE_TYPE);
-    let mut metadata: HashMap<_, _> = told.map(|(key, value)| (key.clone(), clip(value))).collect();
+    let mut metadata: HashMap<_, _> = told.map(|(key, value)| (key.clone(), value.clone())).collect();
     if refusal.reason.class() == Class::Invalid
         && let Some(violation) = refusal.violations.first()
     {
@@ -351,8 +353,13 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_of_callers_are_cut() {
-        let status = of(&Refusal::field(Reason::FieldTooLong, "x", "é".repeat(100_000)));
+    fn long_texts_for_people_are_cut_and_what_programs_read_is_not() {
+        let token = "t".repeat(1_500);
+        let refusal = Refusal::field(Reason::FieldTooLong, "x", "é".repeat(100_000)).with("resume_token", &token);
+        let status = of(&refusal);
         assert!(status.details().len() < 4_000);
+        let info = status.get_details_error_info();
+        assert_eq!(info.and_then(|info| info.metadata.get("resume_token").cloned()), Some(token.clone()));
+        assert_eq!(operation_error(&refusal, "post").metadata.get("resume_token"), Some(&token));
     }
 }

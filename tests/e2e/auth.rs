@@ -10,7 +10,7 @@ use tonic::metadata::MetadataValue;
 use crate::harness::refusal::refused;
 use crate::harness::requests::{account, payment, subscription};
 use crate::harness::service::answer;
-use crate::harness::{Refused as _, Service, TestDatabase, on_both_databases};
+use crate::harness::{Listener, Refused as _, Service, TestDatabase, on_both_databases};
 
 on_both_databases![
     calls_without_the_key_are_refused,
@@ -65,7 +65,7 @@ async fn calls_with_the_key_are_answered(database: TestDatabase) {
     assert_eq!(posted.entry.unwrap().created_by, "static-key");
     let client = Client::builder(service.uri()).bearer_token("s3cret-key").connect().await.unwrap();
     assert_eq!(client.get_balance("acme-1").await.unwrap().posted, rust_decimal::Decimal::from(5));
-    let mut stream = answer(
+    let stream = answer(
         service
             .events()
             .subscribe(with(
@@ -78,8 +78,9 @@ async fn calls_with_the_key_are_answered(database: TestDatabase) {
             .await,
     )
     .unwrap();
-    assert_eq!(stream.message().await.unwrap().unwrap().event.unwrap().account_id, "acme-1");
-    drop(stream);
+    let mut listener = Listener::new(stream);
+    assert_eq!(listener.next().await.account_id, "acme-1");
+    drop(listener);
     service.stop_unchecked().await;
 }
 

@@ -1,6 +1,9 @@
 //! The typed client against a real server: what its documentation shows, in bulk, and over a restart.
 
+use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use billing_client::{
@@ -21,7 +24,12 @@ on_both![
     a_verification_is_streamed,
 ];
 
-on_both_databases![a_subscription_goes_on_over_a_restart, calls_and_bulk_go_on_over_a_restart, its_example_runs,];
+on_both_databases![
+    thousands_of_accounts_are_followed_without_a_gap,
+    a_subscription_goes_on_over_a_restart,
+    calls_and_bulk_go_on_over_a_restart,
+    its_example_runs,
+];
 
 async fn the_first_steps_of_its_documentation_work(service: &Service) {
     let client = service.client().await;
@@ -127,6 +135,87 @@ async fn accounts_are_followed(service: &Service) {
             return;
         }
     }
+}
+
+async fn thousands_of_accounts_are_followed_without_a_gap(database: TestDatabase) {
+    let service = Service::start_with(&database, |settings| settings.feed.stream_age = Duration::from_secs(1)).await;
+    let client = service.client().await;
+    let ids: Vec<String> = (0..2500).map(|n| format!("acme-{n:04}")).collect();
+    let create = |id: &String| CreateAccount::new("acme", "RUB").id(id);
+    let created = futures_util::stream::iter(ids.iter().map(create)).map(|opened| {
+        let client = client.clone();
+        async move { client.create_account(&opened).await.map(|_| ()) }
+    });
+    created.buffer_unordered(32).try_collect::<()>().await.unwrap();
+    for with_snapshot in [false, true] {
+        let following = Following::accounts(ids.clone()).with_heartbeats();
+        let following = if with_snapshot { following.with_snapshot() } else { following };
+        // Of each account its last sequence, once something has told it.
+        let mut seen: BTreeMap<String, i64> =
+            if with_snapshot { BTreeMap::new() } else { ids.iter().map(|id| (id.clone(), 1)).collect() };
+        let mut followed = client.follow(following);
+        let (mut confirmed, mut streams) = (0, 0);
+        let mut writer = None;
+        let mut totals: Option<BTreeMap<String, i64>> = None;
+        while totals.as_ref() != Some(&seen) {
+            let item = tokio::time::timeout(Duration::from_secs(60), followed.next()).await.expect("something comes");
+            match item.unwrap().unwrap() {
+                Followed::AccountsChanged { added, removed, missing } => {
+                    assert!(removed.is_empty() && missing.is_empty(), "{removed:?} {missing:?}");
+                    confirmed += added.len();
+                }
+                Followed::Event(event) => match event.payload {
+                    // Every 15 seconds, or when a stream begins.
+                    Payload::Heartbeat { .. } => streams += 1,
+                    Payload::BalanceSnapshot(_) => {
+                        assert_eq!(seen.insert(event.account_id, event.sequence), None, "one balance, and first");
+                    }
+                    Payload::BalanceChanged(_) => {
+                        let last = seen.insert(event.account_id.clone(), event.sequence).unwrap();
+                        assert_eq!(event.sequence, last + 1, "no gap in {}", event.account_id);
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+            if confirmed == ids.len() && writer.is_none() {
+                let stop = Arc::new(AtomicBool::new(false));
+                writer = Some((Arc::clone(&stop), tokio::spawn(post_to_all(client.clone(), ids.clone(), stop))));
+            }
+            if streams >= 4
+                && totals.is_none()
+                && let Some((stop, posts)) = &mut writer
+            {
+                stop.store(true, Ordering::Relaxed);
+                posts.await.unwrap();
+                totals = Some(sequences(&client, &ids).await);
+            }
+        }
+        assert_eq!(confirmed, ids.len(), "each is told once");
+    }
+    service.stop().await;
+}
+
+/// Posts to one account after the other until told to stop.
+async fn post_to_all(client: Client, ids: Vec<String>, stop: Arc<AtomicBool>) {
+    for some in ids.chunks(50).cycle() {
+        let batch = Batch::independent(some.iter().map(|id| Post::payment(id, Decimal::ONE)));
+        client.post_batch(&batch).await.unwrap().into_outcomes().unwrap();
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The sequence of the last row of each account.
+async fn sequences(client: &Client, ids: &[String]) -> BTreeMap<String, i64> {
+    let mut sequences = BTreeMap::new();
+    for some in ids.chunks(1000) {
+        let balances = client.batch_get_balances(some).await.unwrap().balances;
+        sequences.extend(balances.into_iter().map(|balance| (balance.account_id, balance.sequence)));
+    }
+    sequences
 }
 
 async fn next_change(followed: &mut Follow) -> (Vec<String>, Vec<String>) {

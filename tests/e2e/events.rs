@@ -37,6 +37,7 @@ on_both![
     an_expired_hold_is_told_without_being_asked,
     a_request_that_contradicts_itself_is_refused,
     a_token_that_was_not_made_here_is_refused,
+    a_stream_has_a_token_before_anything_happens,
     a_heartbeat_comes_when_nothing_else_does,
     many_writers_and_every_reader_sees_every_event_in_order,
 ];
@@ -441,6 +442,21 @@ async fn a_token_that_was_not_made_here_is_refused(service: &Service) {
     }
 }
 
+async fn a_stream_has_a_token_before_anything_happens(service: &Service) {
+    service.open("acme-1").await;
+    let mut listener = service.subscribe(subscription(&["acme-1"])).await.unwrap();
+    let begun = listener.next_with_heartbeats().await;
+    assert_eq!(begun.payload, Some(Payload::Heartbeat(v1::Heartbeat { catching_up: false })));
+    drop(listener);
+    service.post(payment("acme-1", "1")).await.unwrap();
+    let request = || resumed(subscription(&["acme-1"]), &begun.resume_token);
+    let mut listener = service.subscribe(request()).await.unwrap();
+    let begun_again = listener.next_with_heartbeats().await;
+    assert!(matches!(begun_again.payload, Some(Payload::Heartbeat(_))), "{begun_again:?}");
+    assert_eq!(begun_again.resume_token, begun.resume_token);
+    assert_eq!(told(&listener.next().await), "acme-1 2 posted 1.00 available 1.00");
+}
+
 async fn a_heartbeat_comes_when_nothing_else_does(service: &Service) {
     service.open("acme-1").await;
     let request = v1::SubscribeRequest {
@@ -448,6 +464,7 @@ async fn a_heartbeat_comes_when_nothing_else_does(service: &Service) {
         ..subscription(&["acme-1"])
     };
     let mut listener = service.subscribe(request.clone()).await.unwrap();
+    listener.next_with_heartbeats().await;
     let beat = listener.next_with_heartbeats().await;
     assert!(matches!(beat.payload, Some(Payload::Heartbeat(_))), "{beat:?}");
     assert_eq!((beat.event_id.as_str(), beat.account_id.as_str(), beat.sequence), ("", "", 0));

@@ -18,7 +18,10 @@ on_both![
     accounts_come_and_go_while_the_stream_runs,
     each_account_sends_its_snapshot_first,
     what_does_not_exist_is_listed,
+    a_followed_stream_has_a_token_before_anything_happens,
     a_followed_stream_is_resumed,
+    a_start_in_parts_continues_from_one_token,
+    with_a_token_only_added_accounts_send_their_balance,
     the_stream_ends_with_its_caller,
     the_first_request_is_start_and_there_is_one,
 ];
@@ -42,6 +45,16 @@ impl Followed {
 
     async fn start(service: &Service, account_ids: &[&str]) -> Self {
         let start = v1::FollowStart { account_ids: ids(account_ids), ..v1::FollowStart::default() };
+        Self::open(service, Request::Start(start)).await
+    }
+
+    async fn resume(service: &Service, account_ids: &[&str], token: &str, include_snapshot: bool) -> Self {
+        let start = v1::FollowStart {
+            account_ids: ids(account_ids),
+            start: Some(follow_start::Start::ResumeToken(token.to_owned())),
+            include_snapshot,
+            ..v1::FollowStart::default()
+        };
         Self::open(service, Request::Start(start)).await
     }
 
@@ -149,6 +162,57 @@ async fn what_does_not_exist_is_listed(service: &Service) {
     assert_eq!(followed.next().await, "changed: added no-one");
 }
 
+async fn a_followed_stream_has_a_token_before_anything_happens(service: &Service) {
+    service.open("acme-1").await;
+    let mut followed = Followed::start(service, &["acme-1"]).await;
+    let Some(Message::Event(begun)) = followed.message().await.unwrap() else { panic!("an event comes first") };
+    assert_eq!(begun.payload, Some(Payload::Heartbeat(v1::Heartbeat { catching_up: false })));
+    drop(followed);
+    service.post(payment("acme-1", "1")).await.unwrap();
+    let mut followed = Followed::resume(service, &["acme-1"], &begun.resume_token, false).await;
+    assert_eq!(followed.next().await, "changed: added acme-1");
+    assert_eq!(followed.next().await, "acme-1 2 posted 1.00 available 1.00");
+}
+
+async fn a_start_in_parts_continues_from_one_token(service: &Service) {
+    for id in ["acme-1", "acme-2"] {
+        service.open(id).await;
+    }
+    let mut followed = Followed::start(service, &["acme-1", "acme-2"]).await;
+    let Some(Message::Event(begun)) = followed.message().await.unwrap() else { panic!("an event comes first") };
+    drop(followed);
+    for id in ["acme-1", "acme-2"] {
+        service.post(payment(id, "1")).await.unwrap();
+    }
+    let start = v1::FollowStart {
+        account_ids: ids(&["acme-1"]),
+        opening_adds: 1,
+        start: Some(follow_start::Start::ResumeToken(begun.resume_token)),
+        ..v1::FollowStart::default()
+    };
+    let mut followed = Followed::open(service, Request::Start(start)).await;
+    assert_eq!(followed.next().await, "changed: added acme-1");
+    followed.add(&["acme-2", "nobody"]).await;
+    assert_eq!(followed.next().await, "changed: added acme-2 missing nobody");
+    let mut events = [followed.next().await, followed.next().await];
+    events.sort();
+    assert_eq!(events, ["acme-1", "acme-2"].map(|id| format!("{id} 2 posted 1.00 available 1.00")));
+}
+
+async fn with_a_token_only_added_accounts_send_their_balance(service: &Service) {
+    service.open_with("acme-1", "5").await;
+    service.open_with("acme-2", "7").await;
+    let mut followed = Followed::start(service, &["acme-1"]).await;
+    let Some(Message::Event(begun)) = followed.message().await.unwrap() else { panic!("an event comes first") };
+    drop(followed);
+    let mut followed = Followed::resume(service, &["acme-1"], &begun.resume_token, true).await;
+    assert_eq!(followed.next().await, "changed: added acme-1");
+    followed.add(&["acme-2"]).await;
+    assert_eq!(followed.next().await, "changed: added acme-2");
+    assert_eq!(followed.next().await, "acme-2 has 7.00");
+    assert_eq!(followed.next().await, "snapshot of 1 completed");
+}
+
 async fn a_followed_stream_is_resumed(service: &Service) {
     service.open("acme-1").await;
     let mut followed = Followed::start(service, &["acme-1"]).await;
@@ -163,12 +227,7 @@ async fn a_followed_stream_is_resumed(service: &Service) {
     };
     drop(followed);
     service.post(payment("acme-1", "2")).await.unwrap();
-    let start = v1::FollowStart {
-        account_ids: ids(&["acme-1"]),
-        start: Some(follow_start::Start::ResumeToken(token)),
-        ..v1::FollowStart::default()
-    };
-    let mut followed = Followed::open(service, Request::Start(start)).await;
+    let mut followed = Followed::resume(service, &["acme-1"], &token, false).await;
     assert_eq!(followed.next().await, "changed: added acme-1");
     assert_eq!(followed.next().await, "acme-1 3 posted 3.00 available 3.00");
 }
@@ -192,6 +251,11 @@ async fn the_first_request_is_start_and_there_is_one(service: &Service) {
     let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
     let start = v1::FollowStart { account_ids: many, ..v1::FollowStart::default() };
     refused(&Followed::open(service, Request::Start(start)).await.end().await, ErrorReason::TooManyItems);
+    for opening_adds in [-1, 100] {
+        let start = v1::FollowStart { opening_adds, ..v1::FollowStart::default() };
+        let status = Followed::open(service, Request::Start(start)).await.end().await;
+        assert_eq!(refused(&status, ErrorReason::FieldOutOfRange).field(), "start.opening_adds");
+    }
     let mut followed = Followed::start(service, &[]).await;
     assert_eq!(followed.next().await, "changed:");
     followed.add(&[]).await;

@@ -104,7 +104,7 @@ def check_events(ledger, events):
     resumed = events.Subscribe(
         events_pb2.SubscribeRequest(account_ids=["py-1"], resume_token=event.resume_token), timeout=TIMEOUT
     )
-    following = next(resumed).event
+    following = next(response.event for response in resumed if not response.event.HasField("heartbeat"))
     assert following.sequence == event.sequence + 1, following
     assert following.balance_changed.entry.idempotency_key == "py-event-2"
     resumed.cancel()

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use tonic::{Code, Streaming};
 
 use crate::fake::{Answers, Fake};
-use crate::sample::{limit_changed, refusal, snapshot};
+use crate::sample::{heartbeat, limit_changed, refusal, snapshot};
 
 async fn request(requests: &mut Streaming<v1::FollowRequest>) -> Wire {
     requests.message().await.unwrap().unwrap().request.unwrap()
@@ -111,18 +111,44 @@ async fn an_account_whose_snapshot_has_not_come_is_added_anew() {
 }
 
 #[tokio::test]
-async fn many_accounts_are_followed_with_snapshots_only() {
+async fn any_number_of_accounts_continues_from_one_token() {
     let mut fake = Fake::start().await;
-    let many: Vec<String> = (0..1500).map(|number| format!("account-{number:04}")).collect();
-    let plain = fake.client().follow(Following::accounts(Vec::<String>::new()));
-    let (_requests, _answers) = fake.follow().await;
-    assert!(matches!(plain.handle().add(many.clone()), Err(Error::Configuration(_))));
-    assert!(plain.handle().add(&many[..1000]).is_ok());
+    let many: Vec<String> = (0..2500).map(|number| format!("account-{number:04}")).collect();
+    let mut follow = fake.client().follow(Following::accounts(many.clone()));
+    for begins_at in [None, Some("t1")] {
+        let (mut requests, answers) = fake.follow().await;
+        let begun = start(&mut requests).await;
+        assert_eq!(begun.start, begins_at.map(|token| Start::ResumeToken(token.to_owned())));
+        assert_eq!((begun.account_ids.as_slice(), begun.opening_adds), (&many[..1000], 2));
+        for part in [&many[1000..2000], &many[2000..]] {
+            assert_eq!(request(&mut requests).await, Wire::Add(v1::FollowAdd { account_ids: part.to_vec() }));
+        }
+        let parts = many.chunks(1000).map(|part| part.iter().map(String::as_str).collect::<Vec<_>>());
+        for part in parts {
+            confirm(&answers, &part, &[], &[]);
+            if begins_at.is_none() {
+                told(&mut follow, &part, &[], &[]).await;
+            }
+        }
+        // What is confirmed again is not told again.
+        send(&answers, limit_changed("t1", "account-2499"));
+        assert_eq!(event_of(&mut follow).await.0, "account-2499");
+    }
+}
 
-    let _follow = fake.client().follow(Following::accounts(many).with_snapshot());
-    let (mut requests, _answers) = fake.follow().await;
-    assert_eq!(start(&mut requests).await.account_ids.len(), 1000);
-    assert!(matches!(request(&mut requests).await, Wire::Add(add) if add.account_ids.len() == 500));
+#[tokio::test]
+async fn a_stream_that_has_just_begun_continues_from_its_heartbeat() {
+    let mut fake = Fake::start().await;
+    let mut follow = fake.client().follow(Following::accounts(["a"]).from_beginning());
+    let (_requests, answers) = fake.follow().await;
+    send(&answers, heartbeat("t0"));
+    drop(answers);
+    let (mut requests, answers) = fake.follow().await;
+    let begun = start(&mut requests).await;
+    assert_eq!((begun.account_ids, begun.start), (texts(&["a"]), Some(Start::ResumeToken("t0".to_owned()))));
+    confirm(&answers, &["a"], &[], &[]);
+    told(&mut follow, &["a"], &[], &[]).await;
+    assert_eq!(follow.resume_token(), Some("t0"));
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ use billing_proto::v1;
 use billing_proto::v1::subscribe_request::Start;
 use futures_util::StreamExt as _;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::fake::{Answers, Fake};
 use crate::sample::{heartbeat, limit_changed, refusal};
@@ -113,19 +112,6 @@ async fn a_stream_without_heartbeats_is_opened_again() {
     assert_eq!(next_token(&mut events).await, "t1");
     let (request, _answers) = fake.subscription().await;
     assert_eq!(request.start, resumes_at("t1"));
-}
-
-#[tokio::test]
-async fn a_token_of_the_ending_is_used_when_no_event_has_come() {
-    let mut fake = Fake::start().await;
-    let _events = fake.client().subscribe(Subscription::accounts(["acme-1"]));
-    let (_, answers) = fake.subscription().await;
-    let metadata = std::collections::HashMap::from([("resume_token".to_owned(), "t0".to_owned())]);
-    let details = ErrorDetails::with_error_info("SHUTTING_DOWN", "billing", metadata);
-    let status = Status::with_error_details(Code::Unavailable, "going", details);
-    answers.send(Err(status)).unwrap();
-    let (request, _answers) = fake.subscription().await;
-    assert_eq!(request.start, resumes_at("t0"));
 }
 
 #[tokio::test]

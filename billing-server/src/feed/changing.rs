@@ -8,7 +8,7 @@ use billing_db::heads::BalanceFilter;
 use super::hub::distinct;
 use super::source::BalancePage;
 use super::subscription::{End, Flow, Subscription};
-use super::token::{Cursor, SnapshotMark};
+use super::token::SnapshotMark;
 use crate::convert::event;
 use crate::domain::head::Identity;
 use crate::domain::reason::{Reason, Refusal};
@@ -16,12 +16,12 @@ use crate::domain::reason::{Reason, Refusal};
 /// How many balances one reading of a snapshot takes.
 const PAGE: usize = 500;
 /// How many accounts one stream may follow: each takes memory for as long as it does.
-const MAX_FOLLOWED: usize = 100_000;
+pub const MAX_FOLLOWED: usize = 100_000;
 
 impl Subscription {
     /// Sends the balances of all accounts as of the cursors, from where an earlier stream was cut off.
     pub(super) async fn send_snapshot(&mut self) -> Flow {
-        while let Some(mark) = self.snapshot.clone() {
+        while let Some(mark) = self.snapshots.mark.clone() {
             let partition = usize::from(mark.partition);
             let Some(cursor) = self.cursors.get(partition).copied() else { return self.complete_snapshot().await };
             let mut count = 0;
@@ -36,23 +36,23 @@ impl Subscription {
                 count = self.send_balances(page, true).await?;
             }
             if count < PAGE {
-                self.snapshot = Some(SnapshotMark { partition: mark.partition + 1, account_id: String::new() });
+                self.snapshots.mark = Some(SnapshotMark { partition: mark.partition + 1, account_id: String::new() });
             }
         }
         Ok(())
     }
 
     async fn complete_snapshot(&mut self) -> Flow {
-        let before = self.snapshot.take();
+        let before = self.snapshots.mark.take();
         let sent = self.send_completed().await;
         if sent.is_err() {
-            self.snapshot = before;
+            self.snapshots.mark = before;
         }
         sent
     }
 
     async fn send_completed(&mut self) -> Flow {
-        let completed = event::snapshot_completed(self.source.now(), self.snapshots);
+        let completed = event::snapshot_completed(self.source.now(), self.snapshot_count);
         self.send_event(completed).await
     }
 
@@ -68,20 +68,21 @@ impl Subscription {
         let standings = self.attend(work).await?;
         let now = self.source.now();
         for standing in &standings {
-            let before = self.snapshot.clone();
+            let before = self.snapshots.mark.clone();
             if marks {
-                self.snapshot = Some(SnapshotMark { partition, account_id: standing.identity.account_id.clone() });
+                self.snapshots.mark =
+                    Some(SnapshotMark { partition, account_id: standing.identity.account_id.clone() });
             }
             if let Err(end) = self.send_event(event::balance_snapshot(standing, position, now)).await {
-                self.snapshot = before;
+                self.snapshots.mark = before;
                 return Err(end);
             }
-            self.snapshots += 1;
+            self.snapshot_count += 1;
         }
         Ok(standings.len())
     }
 
-    /// Follows more accounts, from the present on.
+    /// Follows more accounts, from where the stream stands: so every token since says what is left of theirs too.
     pub(super) async fn add(&mut self, account_ids: Vec<String>) -> Flow {
         let account_ids = distinct(account_ids);
         if self.listed.filter.len() + account_ids.len() > MAX_FOLLOWED {
@@ -102,32 +103,35 @@ impl Subscription {
                 }
             }
         }
+        // Where nothing is left to send, that is the present.
+        self.refresh();
         let pages: Vec<BalancePage> =
             found.into_iter().filter_map(|(partition, identities)| self.follow(partition, &identities)).collect();
         self.confirm(added, Vec::new(), missing).await?;
-        if self.with_snapshot && !pages.is_empty() {
+        let with_balances = if self.opening > 0 { self.snapshots.of_start } else { self.snapshots.of_added };
+        self.opening = self.opening.saturating_sub(1);
+        if with_balances {
             for page in pages {
                 self.send_balances(page, false).await?;
             }
-            self.send_completed().await?;
+            if self.opening == 0 {
+                self.send_completed().await?;
+            }
         }
         Ok(())
     }
 
-    /// Follows accounts of one partition from the present on; the balances they begin with.
+    /// Follows accounts of one partition; the balances they begin with.
     fn follow(&mut self, partition: u16, identities: &[Arc<Identity>]) -> Option<BalancePage> {
         let index = usize::from(partition);
-        let lane = Arc::clone(self.hub.lanes.get(index)?);
-        // Listed first: every row above the newest of afterwards is told.
+        let lane = self.hub.lanes.get(index)?;
+        let up_to = self.cursors.get(index)?.mark.position;
         for identity in identities {
             lane.follow(&self.listed.subscriber, identity.account);
+            self.listed.filter.add(identity);
         }
-        let newest = lane.newest().map_or(0, |newest| newest.position);
-        // A token of another instance may be ahead of this one.
-        let above = newest.max(self.cursors.get(index).map_or(0, Cursor::read_to));
-        for identity in identities {
-            self.listed.filter.add(identity, above);
-        }
+        // Others may have been told already of what these accounts have above the cursor: it is read from there.
+        self.listed.subscriber.leave(partition);
         self.forget_reading(index);
         let account_ids: Vec<String> = identities.iter().map(|identity| identity.account_id.clone()).collect();
         Some(BalancePage {
@@ -135,7 +139,7 @@ impl Subscription {
             limit: account_ids.len(),
             filter: BalanceFilter { account_ids, ..BalanceFilter::default() },
             after_account_id: String::new(),
-            up_to: above,
+            up_to,
         })
     }
 

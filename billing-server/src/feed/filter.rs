@@ -34,8 +34,8 @@ fn bit(event_type: v1::EventType) -> u64 {
 pub(super) struct Filter {
     /// Everybody's.
     pub(super) everybody: bool,
-    /// Those of these accounts, by partition and number, above a position: what is older was there before.
-    accounts: HashMap<(u16, i64), i64>,
+    /// Those of these accounts, by partition and number.
+    accounts: HashSet<(u16, i64)>,
     /// The same accounts by their ids.
     ids: HashMap<String, (u16, i64)>,
     /// Those of all accounts of these customers.
@@ -51,12 +51,11 @@ impl Filter {
     }
 
     /// Follows an account; false if it is followed already.
-    pub(super) fn add(&mut self, identity: &Identity, above: i64) -> bool {
+    pub(super) fn add(&mut self, identity: &Identity) -> bool {
         let key = (identity.partition, identity.account);
-        if self.holds(identity) {
+        if !self.accounts.insert(key) {
             return false;
         }
-        self.accounts.insert(key, above);
         self.ids.insert(identity.account_id.clone(), key);
         *self.counts.entry(identity.partition).or_default() += 1;
         true
@@ -64,7 +63,7 @@ impl Filter {
 
     /// Whether an account is followed by its name.
     pub(super) fn holds(&self, identity: &Identity) -> bool {
-        self.accounts.contains_key(&(identity.partition, identity.account))
+        self.accounts.contains(&(identity.partition, identity.account))
     }
 
     /// Follows an account no longer; where it is, if it was followed.
@@ -85,10 +84,7 @@ impl Filter {
     /// Whether a row is wanted.
     pub(super) fn admits(&self, record: &Record) -> bool {
         let Some(identity) = &record.identity else { return false };
-        let above = || self.accounts.get(&(identity.partition, identity.account));
-        self.everybody
-            || above().is_some_and(|above| record.row.position > *above)
-            || self.customer_ids.contains(&identity.customer_id)
+        self.everybody || self.holds(identity) || self.customer_ids.contains(&identity.customer_id)
     }
 
     /// Whether a partition can hold rows that are wanted.
@@ -101,12 +97,12 @@ impl Filter {
         if self.everybody || !self.customer_ids.is_empty() {
             return None;
         }
-        Some(self.accounts.keys().filter(|key| key.0 == partition).map(|key| key.1).collect())
+        Some(self.accounts.iter().filter(|key| key.0 == partition).map(|key| key.1).collect())
     }
 
     /// Every account named: its partition and number.
     pub(super) fn accounts(&self) -> impl Iterator<Item = (u16, i64)> {
-        self.accounts.keys().copied()
+        self.accounts.iter().copied()
     }
 
     /// Whose balances a snapshot of a partition holds.
@@ -128,11 +124,11 @@ mod tests {
     use crate::feed::fixture::{entry, identity};
 
     #[test]
-    fn a_named_account_is_admitted_above_its_bound() {
+    fn a_named_account_is_admitted_until_it_is_removed() {
         let mut filter = Filter::default();
-        assert!(filter.add(&identity(0, 1), 5));
-        assert!(!filter.add(&identity(0, 1), 9));
-        assert!(!filter.admits(&entry(0, 5, 1, 1)) && filter.admits(&entry(0, 6, 1, 2)));
+        assert!(filter.add(&identity(0, 1)));
+        assert!(!filter.add(&identity(0, 1)));
+        assert!(filter.admits(&entry(0, 6, 1, 2)));
         assert!(!filter.admits(&entry(0, 6, 2, 1)) && !filter.admits(&entry(1, 6, 1, 2)));
         assert!(filter.concerns(0) && !filter.concerns(1));
         assert_eq!(filter.accounts_alone(0), Some(vec![1]));

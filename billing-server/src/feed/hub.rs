@@ -14,7 +14,7 @@ use super::order::{Order, Start};
 use super::ring::Bounds;
 use super::source::Source;
 use super::subscriber::Subscriber;
-use super::subscription::{Pace, Subscription};
+use super::subscription::{Pace, Snapshots, Subscription};
 use super::tailer;
 use super::token::{Cursor, Mark, Signer, SnapshotMark, Token};
 use crate::domain::reason::{Reason, Refusal};
@@ -211,35 +211,29 @@ impl Hub {
         let account_ids = distinct(order.account_ids);
         let identities = source.identities(account_ids.clone()).await?;
         let mut filter = Filter::new(order.everybody, order.customer_ids);
-        let mut added = Vec::new();
-        let mut missing = Vec::new();
         for (account_id, identity) in account_ids.iter().zip(identities) {
-            match identity.filter(|identity| (order.sees)(identity)) {
-                // Named for the whole stream: nothing of it is too old.
-                Some(identity) => added.extend(filter.add(&identity, i64::MIN).then(|| account_id.clone())),
-                None if order.changes.is_some() => missing.push(account_id.clone()),
-                None => return Err(account_not_found(account_id)),
-            }
+            let seen = identity.filter(|identity| (order.sees)(identity));
+            filter.add(&*seen.ok_or_else(|| account_not_found(account_id))?);
         }
         // Listed first, placed afterwards: should the journal diverge in between, the seat knows.
         let subscriber = Arc::new(Subscriber::new(self.lanes.len(), self.settings.queue));
         let listed = Listed::new(Arc::clone(&self.lanes), subscriber, filter, slot);
-        let mut snapshot = order.include_snapshot.then(SnapshotMark::default);
+        let snapshots = match &token {
+            _ if !order.include_snapshot => Snapshots::default(),
+            _ if order.following.is_some() => Snapshots { of_start: token.is_none(), of_added: true, mark: None },
+            Some(token) => Snapshots { mark: token.snapshot.clone(), ..Snapshots::default() },
+            None => Snapshots { mark: Some(SnapshotMark::default()), ..Snapshots::default() },
+        };
         let cursors = match (token, &order.start) {
-            (Some(token), _) => {
-                if order.changes.is_none() {
-                    snapshot = snapshot.and_then(|_| token.snapshot.clone());
-                }
-                self.check(&*source, token).await?
-            }
+            (Some(token), _) => self.check(&*source, token).await?,
             (None, Start::Beginning) => self.beginning(&*source).await?,
             (None, _) => self.present()?,
         };
         let pace =
             Pace { heartbeat: order.heartbeat, age: self.next_age(), conflate: order.conflate, types: order.types };
-        let subscription = Subscription::new(Arc::clone(self), source, listed, (cursors, snapshot), pace);
-        Ok(match order.changes {
-            Some(changes) => subscription.following(changes, order.sees, (added, missing)),
+        let subscription = Subscription::new(Arc::clone(self), source, listed, (cursors, snapshots), pace);
+        Ok(match order.following {
+            Some(following) => subscription.following(following, order.sees),
             None => subscription,
         })
     }

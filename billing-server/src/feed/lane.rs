@@ -158,11 +158,16 @@ impl Lane {
     /// Makes a subscriber live that has read up to a position, if there is nothing between that and what was told.
     pub(super) fn join(&self, subscriber: &Subscriber, read_to: i64) -> bool {
         let board = self.board.lock();
-        let joins = read_to >= board.told.position;
+        let joins = board.has_told_nothing_above(read_to);
         if joins {
             subscriber.sit(self.partition);
         }
         joins
+    }
+
+    /// Whether nothing lies between a position and what was told.
+    pub(super) fn has_told_nothing_above(&self, read_to: i64) -> bool {
+        self.board.lock().has_told_nothing_above(read_to)
     }
 
     /// Makes a subscriber live that wants nothing of what was told: it begins at the mark returned.
@@ -242,6 +247,10 @@ impl Lane {
 }
 
 impl Board {
+    fn has_told_nothing_above(&self, read_to: i64) -> bool {
+        read_to >= self.told.position
+    }
+
     fn send_away(&self, partition: u16) {
         for subscriber in &self.listeners.all {
             subscriber.leave(partition);

@@ -33,8 +33,9 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod simulation;
 
+pub use self::changing::MAX_FOLLOWED;
 pub use self::filter::Types;
 pub use self::hub::{Hub, Settings, Slot};
-pub use self::order::{Change, Changes, Order, Sees, Start};
+pub use self::order::{Change, Changes, Following, Order, Sees, Start};
 pub use self::outbox::{Delivery, Message, Outbox, outbox};
 pub use self::subscription::Subscription;

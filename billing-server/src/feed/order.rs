@@ -36,9 +36,23 @@ pub enum Change {
 /// The changes a caller asks for while the stream runs; its end ends the stream.
 pub type Changes = Pin<Box<dyn Stream<Item = Result<Change, Refusal>> + Send>>;
 
+/// How the accounts of a stream change.
+pub struct Following {
+    /// What the caller asks for.
+    pub changes: Changes,
+    /// So many of the first additions are the start of the stream: no event is sent before the last of them has come.
+    pub opening: usize,
+}
+
+impl std::fmt::Debug for Following {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Following").field("opening", &self.opening).finish_non_exhaustive()
+    }
+}
+
 /// What a caller wants to be told.
 pub struct Order {
-    /// These accounts.
+    /// These accounts; one that does not exist is an error.
     pub account_ids: Vec<String>,
     /// All accounts of these customers.
     pub customer_ids: Vec<String>,
@@ -56,8 +70,8 @@ pub struct Order {
     pub conflate: bool,
     /// Which of the accounts named the caller may see; others do not exist for it.
     pub sees: Sees,
-    /// For a stream whose accounts change: how. Accounts that do not exist are then listed and are no error.
-    pub changes: Option<Changes>,
+    /// For a stream whose accounts change, and which names none here.
+    pub following: Option<Following>,
 }
 
 impl std::fmt::Debug for Order {

@@ -17,10 +17,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::filter::Types;
 use super::hub::{Hub, Listed, shutting_down};
 use super::merge::Merge;
-use super::order::{Change, Changes, Sees};
+use super::order::{Change, Changes, Following, Sees};
 use super::outbox::{Message, Outbox, Unsent};
 use super::row::Carry;
 use super::source::Source;
+use super::subscriber::State;
 use super::token::{Cursor, SnapshotMark};
 use crate::convert::event;
 use crate::domain::reason::{Reason, Refusal};
@@ -41,6 +42,17 @@ pub(super) struct Pace {
     pub(super) conflate: bool,
     /// Which events are wanted.
     pub(super) types: Types,
+}
+
+/// Which balances a stream sends before events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Snapshots {
+    /// For a set of accounts that stays: how far their snapshot has come, while one is sent.
+    pub(super) mark: Option<SnapshotMark>,
+    /// For a set that changes: those of the accounts it begins with.
+    pub(super) of_start: bool,
+    /// For a set that changes: those of the accounts added later.
+    pub(super) of_added: bool,
 }
 
 /// Why a stream ends.
@@ -64,17 +76,14 @@ pub struct Subscription {
     /// Readings of the journal by account that go on with the next page.
     pub(super) merges: Vec<Option<Merge>>,
     pub(super) carry: Carry,
-    /// How far the snapshot has come, while one is sent.
-    pub(super) snapshot: Option<SnapshotMark>,
-    /// Whether its tokens tell so; those of a changing set of accounts do not, since its snapshots begin anew.
-    pub(super) resumes_snapshot: bool,
+    pub(super) snapshots: Snapshots,
     /// How many accounts have sent a snapshot.
-    pub(super) snapshots: i64,
+    pub(super) snapshot_count: i64,
     pub(super) pace: Pace,
     pub(super) sees: Option<Sees>,
-    pub(super) with_snapshot: bool,
     changes: Option<Changes>,
-    confirmation: Option<(Vec<String>, Vec<String>)>,
+    /// So many additions are still to come before the first event.
+    pub(super) opening: usize,
     outbox: Option<Outbox>,
     drain: watch::Receiver<bool>,
     heartbeat_at: Instant,
@@ -93,10 +102,10 @@ impl Subscription {
         hub: Arc<Hub>,
         source: Arc<dyn Source>,
         listed: Listed,
-        begin: (Vec<Cursor>, Option<SnapshotMark>),
+        begin: (Vec<Cursor>, Snapshots),
         pace: Pace,
     ) -> Self {
-        let (cursors, snapshot) = begin;
+        let (cursors, snapshots) = begin;
         let now = Instant::now();
         Self {
             drain: hub.drain.clone(),
@@ -106,13 +115,11 @@ impl Subscription {
             merges: cursors.iter().map(|_| None).collect(),
             cursors,
             carry: Carry::default(),
-            with_snapshot: snapshot.is_some(),
-            snapshot,
-            resumes_snapshot: true,
-            snapshots: 0,
+            snapshots,
+            snapshot_count: 0,
             sees: None,
             changes: None,
-            confirmation: None,
+            opening: 0,
             outbox: None,
             heartbeat_at: now + pace.heartbeat,
             refresh_at: now + REFRESH,
@@ -121,12 +128,11 @@ impl Subscription {
         }
     }
 
-    /// The same, whose accounts change; it begins by confirming those it has found, and those it has not.
-    pub(super) fn following(mut self, changes: Changes, sees: Sees, found: (Vec<String>, Vec<String>)) -> Self {
-        self.changes = Some(changes);
+    /// The same, whose accounts change.
+    pub(super) fn following(mut self, following: Following, sees: Sees) -> Self {
+        self.changes = Some(following.changes);
+        self.opening = following.opening;
         self.sees = Some(sees);
-        self.confirmation = Some(found);
-        self.resumes_snapshot = false;
         self
     }
 
@@ -144,14 +150,16 @@ impl Subscription {
     }
 
     async fn stream(&mut self) -> Flow<Infallible> {
-        if let Some((added, missing)) = self.confirmation.take() {
-            self.confirm(added, Vec::new(), missing).await?;
+        // A caller has a token before anything can be lost to him.
+        if self.snapshots.mark.is_none() && !self.snapshots.of_start {
+            self.send_heartbeat().await?;
         }
         self.send_snapshot().await?;
         loop {
             self.look_up().await?;
             let mut moved = false;
-            for partition in 0..self.hub.lanes.len() {
+            let ready = if self.opening == 0 { self.hub.lanes.len() } else { 0 };
+            for partition in 0..ready {
                 moved |= self.step(partition).await?;
             }
             if !moved {
@@ -162,8 +170,7 @@ impl Subscription {
 
     /// The token of all that was sent so far.
     pub(super) fn token(&self) -> String {
-        let snapshot = self.snapshot.as_ref().filter(|_| self.resumes_snapshot);
-        self.hub.signer.sign(&self.cursors, snapshot)
+        self.hub.signer.sign(&self.cursors, self.snapshots.mark.as_ref())
     }
 
     /// Attends to everything but rows, without waiting.
@@ -227,7 +234,7 @@ impl Subscription {
     }
 
     /// Takes over how far it has come in the partitions where it is live and has nothing left to send.
-    fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         for (lane, cursor) in self.hub.lanes.iter().zip(&mut self.cursors) {
             if let Some(mark) = lane.idle_mark(&self.listed.subscriber)
                 && mark.position > cursor.mark.position
@@ -255,9 +262,17 @@ impl Subscription {
     }
 
     async fn send_heartbeat(&mut self) -> Flow {
-        let catching_up = self.snapshot.is_some() || !self.listed.subscriber.is_live();
+        let catching_up = self.snapshots.mark.is_some() || self.is_behind();
         let heartbeat = event::heartbeat(self.source.now(), catching_up);
         self.send_event(heartbeat).await
+    }
+
+    /// Whether rows that were told of are still to be read by it.
+    fn is_behind(&self) -> bool {
+        self.hub.lanes.iter().zip(&self.cursors).any(|(lane, cursor)| {
+            self.listed.subscriber.state(lane.partition) != State::Live
+                && !lane.has_told_nothing_above(cursor.read_to())
+        })
     }
 
     /// Sends an event with the token of where the reader is once it has it.

@@ -1,26 +1,28 @@
 //! The push stream.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use billing_proto::v1;
 use billing_proto::v1::event_service_server::EventService;
-use futures_util::stream::unfold;
+use futures_util::stream::{once, unfold};
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
-use tonic_types::StatusExt as _;
 
 use super::Call;
 use crate::auth::Permission;
 use crate::convert::text;
 use crate::convert::violations::Violations;
 use crate::domain::reason::{Reason, Refusal};
-use crate::feed::{Change, Delivery, Hub, Message, Order, Sees, Slot, Start, Types, outbox};
+use crate::feed::{Change, Delivery, Following, Hub, MAX_FOLLOWED, Message, Order, Sees, Slot, Start, Types, outbox};
 use crate::status;
 
 /// How many accounts or customers one request names.
 const MAX_NAMED: usize = 1_000;
+/// How many requests may go on with a start: with it they name as many accounts as one stream follows.
+const MAX_OPENING_ADDS: usize = MAX_FOLLOWED / MAX_NAMED - 1;
 /// How often a heartbeat comes when the caller does not say.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often it may come.
@@ -122,20 +124,8 @@ fn start_missing() -> Refusal {
 fn answers<T: 'static>(delivery: Delivery, write: impl Fn(Message) -> T + Send + 'static) -> Answers<T> {
     Box::pin(delivery.map(move |message| match message {
         Ok(message) => Ok(write(message)),
-        Err(refusal) => Err(ending(refusal)),
+        Err(refusal) => Err(status::of(&refusal)),
     }))
-}
-
-/// The status that ends a stream. A token is handed out whole, however long it is: cut short it is good for nothing.
-fn ending(mut refusal: Refusal) -> Status {
-    let token = refusal.metadata.remove("resume_token");
-    let ended = status::of(&refusal);
-    let Some(token) = token else { return ended };
-    let mut details = ended.get_error_details();
-    let mut metadata = details.error_info().map(|info| info.metadata.clone()).unwrap_or_default();
-    metadata.insert("resume_token".to_owned(), token);
-    details.set_error_info(refusal.reason.name(), status::DOMAIN, metadata);
-    Status::with_error_details(ended.code(), ended.message(), details)
 }
 
 /// What a subscriber wants.
@@ -173,7 +163,7 @@ fn subscribe_order(request: v1::SubscribeRequest) -> Result<Order, Refusal> {
         heartbeat,
         conflate: request.conflate_balances,
         sees: all_seen(),
-        changes: None,
+        following: None,
     })
 }
 
@@ -188,9 +178,12 @@ fn follow_order(start: v1::FollowStart, requests: Streaming<v1::FollowRequest>) 
     };
     check_snapshot(&mut found, start.include_snapshot, &begin);
     let heartbeat = heartbeat(&mut found, start.heartbeat_interval);
+    let opening_adds = opening_adds(&mut found, start.opening_adds);
     found.finish()?;
+    let first = once(ready(Ok(Change::Add(start.account_ids))));
+    let following = Following { changes: Box::pin(first.chain(changes(requests))), opening: 1 + opening_adds };
     Ok(Order {
-        account_ids: start.account_ids,
+        account_ids: Vec::new(),
         customer_ids: Vec::new(),
         everybody: false,
         types,
@@ -199,7 +192,7 @@ fn follow_order(start: v1::FollowStart, requests: Streaming<v1::FollowRequest>) 
         heartbeat,
         conflate: start.conflate_balances,
         sees: all_seen(),
-        changes: Some(Box::pin(changes(requests))),
+        following: Some(following),
     })
 }
 
@@ -302,6 +295,18 @@ fn heartbeat(found: &mut Violations, interval: Option<prost_types::Duration>) ->
     }
 }
 
+/// How many requests beyond the first name the accounts that a stream begins with.
+fn opening_adds(found: &mut Violations, adds: i32) -> usize {
+    match usize::try_from(adds) {
+        Ok(adds) if adds <= MAX_OPENING_ADDS => adds,
+        _ => {
+            let max = i64::try_from(MAX_OPENING_ADDS).unwrap_or(i64::MAX);
+            found.add_out_of_range("start.opening_adds", 0, max);
+            0
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,16 +364,5 @@ mod tests {
         assert_eq!(asked(Some(Asked::Remove(v1::FollowRemove::default()))), Err(Reason::FieldRequired));
         assert_eq!(asked(Some(Asked::Start(v1::FollowStart::default()))), Err(Reason::FieldNotAllowed));
         assert_eq!(asked(None), Err(Reason::FieldRequired));
-    }
-
-    #[test]
-    fn the_end_of_a_stream_carries_the_whole_token() {
-        let token = "t".repeat(1_500);
-        let status = ending(Refusal::new(Reason::SlowSubscriber, "Too slow.").with("resume_token", &token));
-        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
-        let details = status.get_error_details();
-        let given = details.error_info().and_then(|info| info.metadata.get("resume_token").cloned());
-        assert_eq!(given, Some(token));
-        assert!(details.quota_failure().is_some());
     }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use billing_proto::v1;
 use billing_proto::v1::event::Payload;
-use futures_util::StreamExt;
 use proptest::prelude::*;
 
-use super::{ACCOUNTS, World, event, tight, wanting};
+use super::{ACCOUNTS, World, event, next, tight, wanting};
 use crate::feed::fixture::money;
 use crate::feed::hub::Settings;
 use crate::feed::order::Start;
@@ -86,10 +85,10 @@ async fn run(steps: Vec<Step>, who: u8) {
         assert_eq!(ids, world.journal.events(partition, 0, wants));
     }
     tokio::task::yield_now().await;
-    assert!(tokio::time::timeout(Duration::from_millis(1), delivery.next()).await.is_err(), "nothing comes twice");
+    assert!(tokio::time::timeout(Duration::from_millis(1), next(&mut delivery)).await.is_err(), "nothing comes twice");
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.unwrap_or_else(|error| unreachable!("{error}")).block_on(work)
 }

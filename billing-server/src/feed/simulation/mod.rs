@@ -1,6 +1,7 @@
 //! The hub as a whole, on a journal in memory: whatever falls behind, gets cut or comes back, nothing is lost, nothing
 //! comes twice, and the order stands.
 
+mod following;
 mod histories;
 mod streams;
 
@@ -215,7 +216,7 @@ fn order(start: Start) -> Order {
         heartbeat: Duration::from_secs(300),
         conflate: false,
         sees: Arc::new(|_| true),
-        changes: None,
+        following: None,
     }
 }
 
@@ -233,7 +234,17 @@ fn wanting(who: u8, start: Start) -> (Order, fn(&Record) -> bool) {
     }
 }
 
+/// The next message that is no heartbeat.
 async fn next(delivery: &mut Delivery) -> Option<Result<v1::Event, Refusal>> {
+    loop {
+        match next_with_heartbeats(delivery).await {
+            Some(Ok(event)) if matches!(event.payload, Some(v1::event::Payload::Heartbeat(_))) => {}
+            other => return other,
+        }
+    }
+}
+
+async fn next_with_heartbeats(delivery: &mut Delivery) -> Option<Result<v1::Event, Refusal>> {
     match tokio::time::timeout(PATIENCE, delivery.next()).await {
         Ok(Some(Ok(Message::Event(event)))) => Some(Ok(*event)),
         Ok(Some(Ok(Message::Changed(_)))) => Some(Ok(v1::Event::default())),
