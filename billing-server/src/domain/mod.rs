@@ -15,3 +15,8 @@ pub mod head;
 pub mod accounts;
 pub mod ledger;
 pub mod holds;
+pub mod recurrence;
+pub mod proration;
+pub mod invoice;
+pub mod settlement;
+pub mod subscription;

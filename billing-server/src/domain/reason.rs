@@ -87,12 +87,15 @@ reasons! {
     SameAccount "SAME_ACCOUNT" Invalid false
     TaxRateOutOfRange "TAX_RATE_OUT_OF_RANGE" Invalid false
     TaxExceedsAmount "TAX_EXCEEDS_AMOUNT" Invalid false
+    QuantityNotPositive "QUANTITY_NOT_POSITIVE" Invalid false
+    DiscountOutOfRange "DISCOUNT_OUT_OF_RANGE" Invalid false
     TimeZoneUnknown "TIME_ZONE_UNKNOWN" Invalid false
     DateMalformed "DATE_MALFORMED" Invalid false
     DateRangeInvalid "DATE_RANGE_INVALID" Invalid false
     OccurredAtOutOfRange "OCCURRED_AT_OUT_OF_RANGE" Invalid false
     AsOfInFuture "AS_OF_IN_FUTURE" Invalid false
     HoldExpiryOutOfRange "HOLD_EXPIRY_OUT_OF_RANGE" Invalid false
+    DueDateBeforeIssue "DUE_DATE_BEFORE_ISSUE" Invalid false
     BatchEmpty "BATCH_EMPTY" Invalid false
     BatchTooLarge "BATCH_TOO_LARGE" Invalid false
     MetadataTooLarge "METADATA_TOO_LARGE" Invalid false
@@ -101,6 +104,9 @@ reasons! {
     PageTokenInvalid "PAGE_TOKEN_INVALID" Invalid false
     ResumeTokenInvalid "RESUME_TOKEN_INVALID" Invalid false
     LocaleUnknown "LOCALE_UNKNOWN" Invalid false
+    InvoiceWithoutLines "INVOICE_WITHOUT_LINES" Invalid false
+    SeriesPatternInvalid "SERIES_PATTERN_INVALID" Invalid false
+    PolicyInconsistent "POLICY_INCONSISTENT" Invalid false
     CredentialsMissing "CREDENTIALS_MISSING" Unauthenticated false
     CredentialsInvalid "CREDENTIALS_INVALID" Unauthenticated false
     PermissionDenied "PERMISSION_DENIED" Denied false
@@ -113,6 +119,7 @@ reasons! {
     InsufficientFunds "INSUFFICIENT_FUNDS" Precondition true
     InsufficientOwnFunds "INSUFFICIENT_OWN_FUNDS" Precondition true
     AccountClosed "ACCOUNT_CLOSED" Precondition true
+    AccessSuspended "ACCESS_SUSPENDED" Precondition true
     PeriodClosed "PERIOD_CLOSED" Precondition true
     EntryNotReversible "ENTRY_NOT_REVERSIBLE" Precondition true
     AlreadyReversed "ALREADY_REVERSED" Precondition true
@@ -125,6 +132,26 @@ reasons! {
     AccountNotClosable "ACCOUNT_NOT_CLOSABLE" Precondition true
     AccountNotClosed "ACCOUNT_NOT_CLOSED" Precondition true
     LimitBelowUse "LIMIT_BELOW_USE" Precondition true
+    InvoiceNotDraft "INVOICE_NOT_DRAFT" Precondition true
+    InvoiceNotIssued "INVOICE_NOT_ISSUED" Precondition true
+    InvoiceHasPayments "INVOICE_HAS_PAYMENTS" Precondition true
+    InvoiceFinal "INVOICE_FINAL" Precondition true
+    CreditExceedsInvoice "CREDIT_EXCEEDS_INVOICE" Precondition true
+    NothingToBill "NOTHING_TO_BILL" Precondition true
+    DueDateNotLater "DUE_DATE_NOT_LATER" Precondition true
+    SubscriptionState "SUBSCRIPTION_STATE" Precondition true
+    SubscriptionChangeInPast "SUBSCRIPTION_CHANGE_IN_PAST" Precondition true
+    AlreadySuspended "ALREADY_SUSPENDED" Precondition true
+    NotSuspended "NOT_SUSPENDED" Precondition true
+    PromiseNotOffered "PROMISE_NOT_OFFERED" Precondition true
+    PromiseNotNeeded "PROMISE_NOT_NEEDED" Precondition true
+    PromiseAmountTooHigh "PROMISE_AMOUNT_TOO_HIGH" Precondition true
+    PromiseTooLong "PROMISE_TOO_LONG" Precondition true
+    PromiseAlreadyOpen "PROMISE_ALREADY_OPEN" Precondition true
+    PromiseCooldown "PROMISE_COOLDOWN" Precondition true
+    PromiseLocked "PROMISE_LOCKED" Precondition true
+    ClaimNotAllowed "CLAIM_NOT_ALLOWED" Precondition true
+    ClaimAlreadyMade "CLAIM_ALREADY_MADE" Precondition true
     ResumeTokenDiverged "RESUME_TOKEN_DIVERGED" Precondition false
     EtagMismatch "ETAG_MISMATCH" Aborted false
     SequenceMismatch "SEQUENCE_MISMATCH" Aborted false
