@@ -20,3 +20,7 @@ pub mod proration;
 pub mod invoice;
 pub mod settlement;
 pub mod subscription;
+pub mod policy;
+pub mod access;
+pub mod promise;
+pub mod timeline;
