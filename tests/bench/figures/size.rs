@@ -9,8 +9,10 @@ use crate::machine::memory_mib;
 use crate::report::Report;
 use crate::setup::Bench;
 
-/// Long enough for the load to have changed most pages once: a fraction of the five minutes between checkpoints.
-const BETWEEN_CHECKPOINTS: std::time::Duration = std::time::Duration::from_secs(45);
+/// How many accounts the large journal and the young one have.
+const GROWTH_ACCOUNTS: usize = 100_000;
+/// How often the two are measured.
+const TURNS: usize = 5;
 
 #[derive(QueryableByName)]
 struct Size {
@@ -56,29 +58,28 @@ pub async fn disk(plan: &Plan, bench: &Bench, report: &mut Report) -> Result<()>
     Ok(())
 }
 
+/// A large journal beside a young one, measured in turns: the speed of a virtual machine changes from minute to minute.
 pub async fn growth(plan: &Plan, bench: &Bench, report: &mut Report) -> Result<()> {
-    const ACCOUNTS: usize = 100_000;
-    let server = bench.server(&[])?;
-    let channels = server.channels(8).await?;
-    load::open_accounts(&channels, ACCOUNTS).await?;
-    let empty = load::unary(&channels, 256, ACCOUNTS, &Choice::Uniform, plan.time(), "g0").await?;
+    let young = bench.server(&[])?;
+    let young_channels = young.channels(8).await?;
+    load::open_accounts(&young_channels, GROWTH_ACCOUNTS).await?;
+    let large = bench.server(&[])?;
+    let large_channels = large.channels(8).await?;
+    load::open_accounts(&large_channels, GROWTH_ACCOUNTS).await?;
     let mut round = 0;
-    loop {
-        let size = journal_size(&server.url)?;
-        if size.rows.unsigned_abs() >= plan.growth {
-            break;
-        }
+    while journal_size(&large.url)?.rows.unsigned_abs() < plan.growth {
         round += 1;
         let minute = std::time::Duration::from_secs(60);
-        load::streams(&channels, 4, ACCOUNTS, 2_000, minute, &format!("grow-{round}")).await?;
+        load::streams(&large_channels, 4, GROWTH_ACCOUNTS, 2_000, minute, &format!("grow-{round}")).await?;
     }
-    // The first change of a page after a checkpoint writes the whole page to the log: that is told apart.
-    sql_query("checkpoint").execute(&mut PgConnection::establish(&server.url)?)?;
-    let name = format!("unary Post/s with {} entries / none", plan.growth);
-    let first = load::unary(&channels, 256, ACCOUNTS, &Choice::Uniform, plan.time(), "g1").await?;
-    report.figure(&format!("{name}, after a checkpoint"), first.rate, empty.rate);
-    load::unary(&channels, 256, ACCOUNTS, &Choice::Uniform, BETWEEN_CHECKPOINTS, "g2").await?;
-    let later = load::unary(&channels, 256, ACCOUNTS, &Choice::Uniform, plan.time(), "g3").await?;
-    report.figure(&format!("{name}, later"), later.rate, empty.rate);
+    // What the load has left to be written is not the posts' to pay for.
+    sql_query("checkpoint").execute(&mut PgConnection::establish(&large.url)?)?;
+    for turn in 1..=TURNS {
+        let tag = format!("turn-{turn}");
+        let few = load::unary(&young_channels, 256, GROWTH_ACCOUNTS, &Choice::Uniform, plan.time(), &tag).await?;
+        let many = load::unary(&large_channels, 256, GROWTH_ACCOUNTS, &Choice::Uniform, plan.time(), &tag).await?;
+        let name = format!("unary Post/s with {} entries / a young journal, turn {turn}", plan.growth);
+        report.figure(&name, many.rate, few.rate);
+    }
     Ok(())
 }
